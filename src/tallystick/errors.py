@@ -1,0 +1,244 @@
+"""Every error that Tallystick raises, in families by whose fault it is.
+
+    TallystickError
+    ├─ InputError               the caller gave something that cannot be used
+    │  ├─ ConfigurationError    a setting, a workspace or a profile does not fit
+    │  ├─ DataError             a table or a file cannot be used for learning
+    │  ├─ DisclosureError       a field that is not there, or a payload that is not kept
+    │  ├─ KeyFileError          wrong passphrase, damaged or badly protected key file
+    │  ├─ ModelInputError       an input that the model cannot score
+    │  ├─ NotFoundError         no such statement, party or file
+    │  ├─ PolicyError           a verifier's policy that is malformed or can never be met
+    │  └─ StatementError        a statement outside the profile, its kind's schema or its bounds
+    ├─ EvidenceError            what another party handed over does not hold
+    │  ├─ CardError             a card, or a chain of cards, that does not verify
+    │  ├─ EncodingError         bytes that are not what the format makes
+    │  ├─ ForkError             one log, two histories
+    │  ├─ ModelFileError        a model file that is damaged or is not the one registered
+    │  ├─ NoteError             a signed note or checkpoint that does not verify
+    │  ├─ ProofError            a Merkle proof that does not hold
+    │  ├─ ReceiptError          a receipt or bundle that is malformed
+    │  ├─ UnknownFormatError    a version that this program does not know
+    │  └─ VerificationError     a receipt says something that is false
+    ├─ SurroundingsError        disk, network, chain or machine
+    │  ├─ ChainError            the chain answered with an error
+    │  │  ├─ ChainMismatchError not the chain that the profile names
+    │  │  ├─ FundsError         the account cannot pay
+    │  │  ├─ NonceError         the account's nonces do not fit
+    │  │  └─ RevertError        the contract refused
+    │  ├─ ChainUnreachableError no endpoint answered
+    │  ├─ ClockError            the clock stands before what is already written
+    │  ├─ LockedError           another process writes here
+    │  ├─ MissingExtraError     a part that is not installed
+    │  └─ StorageError          reading or writing failed; nothing more is written
+    │     ├─ DamagedError       what stands on the disk is not what was written
+    │     └─ RollbackError      the store stands below a head that somebody remembers
+    └─ DefectError              ours: please report it
+
+Each class has a stable ``code`` for programs, a ``hint`` (what a person can do now) and ``retryable``.
+Messages carry no personal data, keys or payloads.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CardError",
+    "ChainError",
+    "ChainMismatchError",
+    "ChainUnreachableError",
+    "ClockError",
+    "ConfigurationError",
+    "DamagedError",
+    "DataError",
+    "DefectError",
+    "DisclosureError",
+    "EncodingError",
+    "EvidenceError",
+    "ForkError",
+    "FundsError",
+    "InputError",
+    "KeyFileError",
+    "LockedError",
+    "MissingExtraError",
+    "ModelFileError",
+    "ModelInputError",
+    "NonceError",
+    "NotFoundError",
+    "NoteError",
+    "PolicyError",
+    "ProofError",
+    "ReceiptError",
+    "RevertError",
+    "RollbackError",
+    "StatementError",
+    "StorageError",
+    "SurroundingsError",
+    "TallystickError",
+    "UnknownFormatError",
+    "VerificationError",
+]
+
+
+class TallystickError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: lower case, what was expected, then what was got.
+        hint: what a person can do now; a class's own hint when empty.
+    """
+
+    code = "tallystick"
+    hint = ""
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        if hint:
+            self.hint = hint
+
+
+class InputError(TallystickError):
+    code = "input"
+
+
+class ConfigurationError(InputError):
+    code = "input.configuration"
+
+
+class DataError(InputError):
+    code = "input.data"
+
+
+class DisclosureError(InputError):
+    code = "input.disclosure"
+
+
+class KeyFileError(InputError):
+    code = "input.key-file"
+
+
+class ModelInputError(InputError):
+    code = "input.model"
+
+
+class NotFoundError(InputError):
+    code = "input.not-found"
+
+
+class PolicyError(InputError):
+    code = "input.policy"
+
+
+class StatementError(InputError):
+    code = "input.statement"
+
+
+class EvidenceError(TallystickError):
+    code = "evidence"
+
+
+class CardError(EvidenceError):
+    code = "evidence.card"
+
+
+class EncodingError(EvidenceError):
+    code = "evidence.encoding"
+
+
+class ForkError(EvidenceError):
+    code = "evidence.fork"
+    hint = "keep both files: together they are evidence against the log's operator"
+
+
+class ModelFileError(EvidenceError):
+    code = "evidence.model-file"
+
+
+class NoteError(EvidenceError):
+    code = "evidence.note"
+
+
+class ProofError(EvidenceError):
+    code = "evidence.proof"
+
+
+class ReceiptError(EvidenceError):
+    code = "evidence.receipt"
+
+
+class UnknownFormatError(EvidenceError):
+    code = "evidence.unknown-format"
+    hint = "a later Tallystick wrote this: upgrade with `pip install -U tallystick`"
+
+
+class VerificationError(EvidenceError):
+    code = "evidence.false"
+
+
+class SurroundingsError(TallystickError):
+    code = "surroundings"
+
+
+class ChainError(SurroundingsError):
+    code = "surroundings.chain"
+
+
+class ChainMismatchError(ChainError):
+    code = "surroundings.chain-mismatch"
+
+
+class FundsError(ChainError):
+    code = "surroundings.funds"
+
+
+class NonceError(ChainError):
+    code = "surroundings.nonce"
+    retryable = True
+
+
+class RevertError(ChainError):
+    """The contract refused; ``reason`` is its revert string, ``data`` the raw revert bytes."""
+
+    code = "surroundings.revert"
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "", data: bytes = b"") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.data = data
+
+
+class ChainUnreachableError(SurroundingsError):
+    code = "surroundings.chain-unreachable"
+    retryable = True
+
+
+class ClockError(SurroundingsError):
+    code = "surroundings.clock"
+    hint = "set the machine's clock (is time synchronisation on?), then try again"
+
+
+class LockedError(SurroundingsError):
+    code = "surroundings.locked"
+    retryable = True
+
+
+class MissingExtraError(SurroundingsError):
+    code = "surroundings.missing-extra"
+
+
+class StorageError(SurroundingsError):
+    code = "surroundings.storage"
+
+
+class DamagedError(StorageError):
+    code = "surroundings.damaged"
+
+
+class RollbackError(StorageError):
+    code = "surroundings.rollback"
+
+
+class DefectError(TallystickError):
+    code = "defect"
+    hint = "this is a defect of Tallystick: please report it with the output of --verbose"
