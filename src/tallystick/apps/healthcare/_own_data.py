@@ -1,0 +1,240 @@
+"""The user's own CSV as a table: sensible defaults, each said in a note, and a clear refusal of the rest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from tallystick.errors import DataError, ModelInputError
+from tallystick.models import Column, Table, parse_decimal, units
+
+MAX_FILE_BYTES: Final = 256 * 2**20
+MAX_COLUMNS: Final = 500
+MAX_SITES: Final = 32
+LEAST_SITE_ROWS: Final = 20
+MAX_CODES: Final = 40  # a category with more is taken for an identifier or free text
+MAX_CODE_CHARACTERS: Final = 80
+_GAPS: Final = frozenset({"", "?", "na", "n/a", "nan", "null"})
+_YES: Final = frozenset({"1", "1.0", "true", "yes", "y", "positive"})
+_NO: Final = frozenset({"0", "0.0", "false", "no", "n", "negative"})
+_IDENTIFIER: Final = re.compile(r"(^|[_\W])(id|uuid|guid|key|number|nr|no|index)$|[a-z]I[dD]$", re.IGNORECASE)
+_DECIMALS: Final = 6
+
+Cells = list[list[str | None]]
+
+
+def load_csv(path: Path | str, *, site: str, target: str, positive: str | None = None) -> Table:
+    """Read a table of one's own: UTF-8 CSV with a header.
+
+    Columns whose cells are all numbers are numeric, columns of at most forty texts are categories; constant
+    columns, identifiers and free text are left out, and the table's notes say so.
+
+    Args:
+        path: the file; commas, semicolons, tabs or bars between the cells.
+        site: the column that says whose row it is.
+        target: the column to predict; two values such as 0 and 1, yes and no.
+        positive: which value means yes (needed when it is not obvious), or ">NUMBER" for larger numbers.
+
+    Raises:
+        DataError: the file or the table cannot be used; the message says why.
+    """
+    header, body = _read(Path(path))
+    for name in (site, target):
+        if name not in header:
+            raise DataError(
+                f"the file has no column {name!r}", hint=f"its columns are: {', '.join(header[:20])}"
+            )
+    if site == target:
+        raise DataError("site and target must be two columns, got one")
+    notes: list[str] = []
+    site_at, target_at = header.index(site), header.index(target)
+    kept = [row for row in body if row[site_at] is not None and row[target_at] is not None]
+    if len(kept) < len(body):
+        notes.append(f"{len(body) - len(kept)} rows without a site or a target left out")
+    sites = [row[site_at] or "" for row in kept]
+    _check_sites(sites)
+    targets, meaning = _targets([row[target_at] or "" for row in kept], target, positive)
+    _check_targets(targets)
+    columns, places = _columns(header, kept, {site_at, target_at}, notes)
+    rows = tuple(tuple(row[place] for place in places) for row in kept)
+    return Table(
+        name=_table_name(path),
+        columns=columns,
+        rows=rows,
+        sites=tuple(sites),
+        targets=tuple(targets),
+        target=meaning,
+        notes=tuple(notes),
+    )
+
+
+def _read(path: Path) -> tuple[list[str], Cells]:
+    """Return the header and the cells; None where a cell is missing."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise DataError(f"the file must be at most {MAX_FILE_BYTES >> 20} MiB")
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be read: {error.strerror}", hint="check the path given to --data"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the file must be UTF-8, got another byte at {error.start}",
+            hint="save it again as CSV UTF-8, or: iconv -f latin1 -t utf-8 FILE",
+        ) from None
+    if not text.strip():
+        raise DataError("the file is empty")
+    first = text.lstrip().splitlines()[0]
+    mark = max(",;\t|", key=first.count)
+    try:
+        lines = [
+            line for line in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True) if line
+        ]
+    except csv.Error as error:
+        raise DataError(f"the file is not CSV: {error}") from None
+    header = _header(lines[0])
+    cells: Cells = []
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) != len(header):
+            raise DataError(f"row {number} must have {len(header)} cells like the header, got {len(line)}")
+        cells.append([None if cell.strip().lower() in _GAPS else cell.strip() for cell in line])
+    if not cells:
+        raise DataError("the file has a header but no rows")
+    return header, cells
+
+
+def _header(line: Sequence[str]) -> list[str]:
+    header = [name.strip() for name in line]
+    twice = [name for name, count in Counter(header).items() if count > 1 and name]
+    if twice:
+        raise DataError(f"column names must differ, got {twice[0]!r} twice", hint="rename one of the columns")
+    # An unnamed column is what spreadsheets and data frames write for their row numbers.
+    header = [name or f"column {index}" for index, name in enumerate(header, start=1)]
+    if len(set(header)) != len(header) or not 3 <= len(header) <= MAX_COLUMNS:
+        raise DataError(f"the file must have 3 to {MAX_COLUMNS} columns with names, got {len(header)}")
+    return header
+
+
+def _check_sites(sites: Sequence[str]) -> None:
+    sizes = Counter(sites)
+    if len(sizes) < 2:
+        raise DataError(
+            f"the rows must belong to at least two sites, got {len(sizes)}",
+            hint="--site names the column that says whose row it is",
+        )
+    if len(sizes) > MAX_SITES:
+        raise DataError(
+            f"the rows must belong to at most {MAX_SITES} sites, got {len(sizes)}",
+            hint="is that column an identifier? name one that says which organisation a row comes from",
+        )
+    name, least = min(sizes.items(), key=lambda item: (item[1], item[0]))
+    if least < LEAST_SITE_ROWS:
+        raise DataError(
+            f"every site must have at least {LEAST_SITE_ROWS} rows, got {least} at {name!r}",
+            hint="leave that site out, or join it with another",
+        )
+    if any(len(name) > MAX_CODE_CHARACTERS or not name.isprintable() for name in sizes):
+        raise DataError(f"a site's name must be printable and at most {MAX_CODE_CHARACTERS} characters long")
+
+
+def _targets(cells: Sequence[str], name: str, positive: str | None) -> tuple[list[int], str]:
+    """Return 0 or 1 per row, and what 1 means."""
+    values = sorted(set(cells))
+    if positive is not None and positive.startswith(">"):
+        bound, numbers = _number(positive[1:].strip()), {value: _number(value) for value in values}
+        return [int(numbers[cell] > bound) for cell in cells], f"{name} above {positive[1:].strip()}"
+    if positive is not None:
+        if positive not in values:
+            raise DataError(f"the target has no value {positive!r}", hint=f"its values are: {_few(values)}")
+        return [int(cell == positive) for cell in cells], f"{name} is {positive}"
+    if not all(value.lower() in _YES | _NO for value in values):
+        raise DataError(
+            f"the target must be yes or no (1 or 0), got {len(values)} values: {_few(values)}",
+            hint="say which value means yes, for example positive='1' or positive='>0' (--positive)",
+        )
+    return [int(cell.lower() in _YES) for cell in cells], f"{name} is yes"
+
+
+def _number(text: str) -> float:
+    try:
+        return float(parse_decimal(text))
+    except ModelInputError:
+        raise DataError(f"a target compared by '>' must be a number, got {text[:20]!r}") from None
+
+
+def _check_targets(targets: Sequence[int]) -> None:
+    rarer = min(sum(targets), len(targets) - sum(targets))
+    if rarer == 0:
+        raise DataError("the target must have both values, got one only: there is nothing to learn")
+    if rarer < LEAST_SITE_ROWS:
+        raise DataError(f"the rarer target must have at least {LEAST_SITE_ROWS} rows, got {rarer}")
+
+
+def _columns(
+    header: Sequence[str], body: Cells, taken: set[int], notes: list[str]
+) -> tuple[tuple[Column, ...], list[int]]:
+    columns, places = [], []
+    for place, name in enumerate(header):
+        if place in taken:
+            continue
+        cells = [row[place] for row in body if row[place] is not None]
+        known = [cell for cell in cells if cell is not None]
+        column, why_not = _column(name, known, len(body))
+        if column is None:
+            notes.append(f"column {name!r} left out: {why_not}")
+            continue
+        columns.append(column)
+        places.append(place)
+    if not columns:
+        raise DataError("no column is left to learn from", hint="; ".join(notes))
+    return tuple(columns), places
+
+
+def _column(name: str, known: Sequence[str], rows: int) -> tuple[Column | None, str]:
+    """Return the column, or why it is left out."""
+    codes = set(known)
+    if len(codes) < 2:
+        return None, "it is empty" if not codes else "all its cells are alike"
+    if all(_is_number(cell) for cell in codes):
+        if len(codes) == len(known) and (_IDENTIFIER.search(name) or _counts_up(known)):
+            return None, "it looks like an identifier"
+        return Column(name, "numeric", name), ""
+    if len(codes) > MAX_CODES:
+        like = "an identifier or free text" if len(codes) * 2 > len(known) else "too fine a category"
+        return None, f"its {len(codes)} different texts look like {like}"
+    if any(len(code) > MAX_CODE_CHARACTERS for code in codes):
+        return None, "it holds long texts"
+    if len(codes) * 2 > rows:
+        return None, "nearly every row has its own text"
+    return Column(name, "category", name, tuple(sorted(codes))), ""
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        units(cell, _DECIMALS)
+    except ModelInputError:
+        return False
+    return True
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    """Say whether the cells are whole numbers in a row, such as row numbers."""
+    numbers = [units(cell, _DECIMALS) for cell in cells]
+    return len(numbers) > 2 and all(right - left == 10**_DECIMALS for left, right in pairwise(numbers))
+
+
+def _few(values: Sequence[str]) -> str:
+    shown = ", ".join(repr(value[:20]) for value in values[:5])
+    return shown + (", …" if len(values) > 5 else "")
+
+
+def _table_name(path: Path | str) -> str:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).stem)[:40].strip("-.")
+    return stem if stem and stem != "heart" else "table"
