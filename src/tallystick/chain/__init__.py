@@ -10,13 +10,67 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._anchors import Anchoring, Anchors, Head
+    from ._artifacts import Artifact, load
+    from ._calls import Call
+    from ._contract import Contract, Logged
     from ._localchain import LocalChain
+    from ._members import (
+        Action,
+        CardRecord,
+        Keys,
+        Member,
+        Members,
+        Proposal,
+        ProposalStatus,
+        Seat,
+        Standing,
+        hashed_id,
+    )
 
-__all__ = ["LocalChain"]
+__all__ = [
+    "Action",
+    "Anchoring",
+    "Anchors",
+    "Artifact",
+    "Call",
+    "CardRecord",
+    "Contract",
+    "Head",
+    "Keys",
+    "LocalChain",
+    "Logged",
+    "Member",
+    "Members",
+    "Proposal",
+    "ProposalStatus",
+    "Seat",
+    "Standing",
+    "hashed_id",
+    "load",
+]
 
 # name -> the private module that holds it
 _PLACES = {
+    "Action": "_members",
+    "Anchoring": "_anchors",
+    "Anchors": "_anchors",
+    "Artifact": "_artifacts",
+    "Call": "_calls",
+    "CardRecord": "_members",
+    "Contract": "_contract",
+    "Head": "_anchors",
+    "Keys": "_members",
     "LocalChain": "_localchain",
+    "Logged": "_contract",
+    "Member": "_members",
+    "Members": "_members",
+    "Proposal": "_members",
+    "ProposalStatus": "_members",
+    "Seat": "_members",
+    "Standing": "_members",
+    "hashed_id": "_members",
+    "load": "_artifacts",
 }
 _EXTRA = frozenset(
     {"coincurve", "eth", "eth_abi", "eth_account", "eth_hash", "eth_keys", "eth_utils", "rlp", "web3"}
