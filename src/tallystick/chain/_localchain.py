@@ -37,6 +37,7 @@ from tallystick.errors import (
 
 from ._answers import INTERNAL_ERROR, SERVER_ERROR, RpcError
 from ._blocks import Header, bloom_of, ordered_root
+from ._calls import Call
 from ._executor import Applied, BlockContext, Executed, PyEvmExecutor
 from ._methods import METHODS
 from ._signing import sign_transaction
@@ -258,10 +259,9 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
         with self._fund_lock:
             raw = sign_transaction(
                 self._treasury.secret,
+                Call(to=address, data=b"", value=wei),
                 chain_id=self.chain_id,
                 nonce=self.pending_nonce(_address_of(self._treasury)),
-                to=address,
-                value=wei,
                 gas=100_000,
                 max_fee=BASE_FEE_WEI,
                 max_priority_fee=0,

@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import logging
+import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,6 +59,7 @@ class ServedChain:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._server.hang_up()
         self._server.chain.store.say()
         _log.info("stopped serving %s", self.url)
 
@@ -99,6 +102,8 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], chain: LocalChain) -> None:
         self.chain = chain
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
         self.host, self.port = self.server_address[0], int(self.server_address[1])
         self.url = f"http://{address[0]}:{self.port}"
@@ -107,6 +112,24 @@ class _Server(ThreadingHTTPServer):
         # HTTPServer would look its own name up in the DNS here
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Close the connections that clients keep open between requests."""
+        with self._open_lock:
+            left, self._open = list(self._open), set()
+        for connection in left:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         _log.debug("a connection ended early", exc_info=True)
