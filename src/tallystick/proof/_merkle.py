@@ -156,8 +156,16 @@ def verify_consistency(
         raise ProofError(f"the tree of size {new_size} does not extend the tree of size {old_size}")
 
 
-def inclusion_path(index: int, *, size: int, node: Node) -> list[bytes]:
+def inclusion_path(
+    index: int, *, size: int, node: Node, part: Callable[[int, int], bytes] | None = None
+) -> list[bytes]:
     """Make the inclusion path of one leaf from complete subtrees, in O(log size) reads.
+
+    Args:
+        index: the leaf's place.
+        size: the tree's size.
+        node: reads the hash of a complete subtree.
+        part: computes `range_root` of the tree's last, incomplete part; give one that remembers to save its reads.
 
     Raises:
         ProofError: the index is not below the size.
@@ -174,7 +182,8 @@ def inclusion_path(index: int, *, size: int, node: Node) -> list[bytes]:
         if (sibling + 1) << level <= size:
             path.append(node(level, sibling))
         else:
-            path.append(range_root(sibling << level, size, node=node))
+            start = sibling << level
+            path.append(part(start, size) if part else range_root(start, size, node=node))
     border = range(inner, size.bit_length())
     path.extend(node(level, (index >> level) ^ 1) for level in border if (index >> level) & 1)
     return path

@@ -1,0 +1,280 @@
+"""A journal's entries on disk: segment files and the places of their entries.
+
+``segments/<first index, 20 digits>.seg`` holds a 16-byte magic and then frames, each a big-endian u32 length and the
+entry. ``offsets`` holds, per entry, the little-endian u64 place of its frame in its segment; it can be derived from the
+segments, so it is synced rarely and written again by recovery from the last synced size on. A batch never spans two
+segments, and a segment is closed for ever when the next one begins.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from tallystick.errors import DamagedError, NotFoundError, UnknownFormatError
+from tallystick.proof._files import File, Files
+
+SEGMENT_MAGIC = b"tallystick/segm\x01"
+SEGMENT_SIZE = 64 * 1024 * 1024  # bytes after which the next batch opens a new segment
+ENTRY_SIZE_LIMIT = 65_535  # bytes, the limit of C2SP tlog-tiles
+_CHUNK = 4 * 1024 * 1024  # bytes that a pass over the entries reads at once; above the largest frame
+_HEADER = 4
+
+
+class Segments:
+    """The entries of one journal; who appends holds the journal's lock.
+
+    Args:
+        files: file operations.
+        directory: the journal's directory.
+        write: whether files may be made and written.
+        segment_size: bytes after which a segment is full.
+    """
+
+    def __init__(
+        self, files: Files, directory: Path, *, write: bool, segment_size: int = SEGMENT_SIZE
+    ) -> None:
+        self._files = files
+        self._directory = directory / "segments"
+        self._write = write
+        self._segment_size = segment_size
+        self._open: dict[int, File] = {}
+        self._offsets = files.open(directory / "offsets", write=write, create=write)
+        self._firsts: list[int] = []
+        self._end = 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look for segments that another process began."""
+        names = self._files.list(self._directory)
+        self._firsts = sorted(
+            int(name[:20]) for name in names if name.endswith(".seg") and name[:20].isdigit()
+        )
+
+    def append(self, entries: Sequence[bytes], *, index: int) -> None:
+        """Write a batch and make it durable."""
+        file = self._segment_for(index)
+        sizes = [len(entry) for entry in entries]
+        parts: list[bytes] = [b""] * (2 * len(entries))
+        parts[0::2] = [size.to_bytes(_HEADER, "big") for size in sizes]
+        parts[1::2] = entries
+        data = b"".join(parts)
+        places = list(accumulate((size + _HEADER for size in sizes), initial=self._end))
+        file.pwrite(data, self._end)
+        # Offsets come before the checkpoint that lets readers look for them, but nobody waits for their sync.
+        self.write_offsets(index, places[:-1])
+        file.sync()
+        if self._end == len(SEGMENT_MAGIC):
+            self._files.sync_directory(self._directory)
+        self._end = places[-1]
+
+    def _segment_for(self, index: int) -> File:
+        if self._firsts and self._end < self._segment_size:
+            return self._file(self._firsts[-1])
+        path = self._path(index)
+        file = self._files.open(path, write=True, create=True)
+        file.truncate(0)
+        file.pwrite(SEGMENT_MAGIC, 0)
+        self._open[index] = file
+        self._firsts.append(index)
+        self._end = len(SEGMENT_MAGIC)
+        return file
+
+    def write_offsets(self, index: int, places: Sequence[int]) -> None:
+        """Write the places of entries from ``index`` on, without a sync."""
+        self._offsets.pwrite(struct.pack(f"<{len(places)}Q", *places), 8 * index)
+
+    def read_offsets(self, index: int, count: int) -> tuple[int, ...]:
+        """Read stored places; fewer when the file ends before."""
+        data = self._offsets.pread(8 * count, 8 * index)
+        return struct.unpack(f"<{len(data) // 8}Q", data[: len(data) // 8 * 8])
+
+    def sync_offsets(self) -> None:
+        """Make the offsets durable."""
+        self._offsets.sync()
+
+    def read(self, index: int) -> bytes:
+        """Read one entry by its place; nothing is hashed here.
+
+        Raises:
+            DamagedError: no whole entry stands at that place.
+        """
+        data = self._offsets.pread(16, 8 * index)
+        first = self._firsts[bisect_right(self._firsts, index) - 1] if self._firsts else -1
+        if len(data) < 8 or not 0 <= first <= index:
+            raise _damaged(index)
+        place = int.from_bytes(data[:8], "little")
+        following = int.from_bytes(data[8:], "little")
+        length = following - place if place < following <= place + _HEADER + ENTRY_SIZE_LIMIT else 512
+        if place < len(SEGMENT_MAGIC) or place >= 2**63:
+            raise _damaged(index)
+        file = self._file(first)
+        frame = file.pread(length, place)
+        size = _HEADER + int.from_bytes(frame[:_HEADER], "big")
+        if size > _HEADER + ENTRY_SIZE_LIMIT or len(frame) < _HEADER:
+            raise _damaged(index)
+        if len(frame) < size:
+            frame += file.pread(size - len(frame), place + len(frame))
+        if len(frame) < size:
+            raise _damaged(index)
+        return frame[_HEADER:size]
+
+    def passes(self, start: int, stop: int) -> Iterator[tuple[int, list[bytes], list[int]]]:
+        """Walk over the entries ``start`` to ``stop`` by their frames.
+
+        Yields:
+            Index of the first entry, entries, and their places; about 4 MiB at a time.
+
+        Raises:
+            DamagedError: the frames end, or stop making sense, before ``stop``.
+        """
+        while start < stop:
+            position = bisect_right(self._firsts, start) - 1
+            if position < 0:
+                raise _damaged(start)
+            first = self._firsts[position]
+            last = position + 1 == len(self._firsts)
+            end = stop if last else min(stop, self._firsts[position + 1])
+            yield from self._segment_passes(first, start, end)
+            start = end
+
+    def _segment_passes(
+        self, first: int, start: int, stop: int
+    ) -> Iterator[tuple[int, list[bytes], list[int]]]:
+        file = self._file(first)
+        place = len(SEGMENT_MAGIC)
+        if start > first:
+            # Right behind the entry before; if its stored place is wrong, hashes will not fit and recovery starts over.
+            (before,) = self.read_offsets(start - 1, 1) or (place,)
+            place = before + _HEADER + int.from_bytes(file.pread(_HEADER, min(before, 2**62)), "big")
+        while start < stop:
+            buffer = file.pread(_CHUNK, min(place, 2**62))
+            entries, places = _frames(buffer, place, stop - start)
+            if not entries:
+                raise _damaged(start)
+            yield start, entries, places
+            start += len(entries)
+            place = places[-1] + _HEADER + len(entries[-1])
+
+    def end_of(self, size: int) -> tuple[int, int]:
+        """Tell where the first ``size`` entries end: first index of the segment, and place behind its last frame."""
+        if size == 0:
+            return -1, 0
+        first = self._firsts[bisect_right(self._firsts, size - 1) - 1]
+        (place,) = self.read_offsets(size - 1, 1)
+        return first, place + _HEADER + int.from_bytes(self._file(first).pread(_HEADER, place), "big")
+
+    def cut(self, size: int) -> int:
+        """Drop everything behind the first ``size`` entries and continue there; return the bytes that were dropped.
+
+        What is dropped was never acknowledged: no checkpoint covers it.
+        """
+        first, end = self.end_of(size)
+        dropped = 0
+        for later in [index for index in self._firsts if index > first]:
+            dropped += self._file(later).size()
+            self._open.pop(later).close()
+            self._files.unlink(self._path(later))
+            self._firsts.remove(later)
+        if size:
+            file = self._file(first)
+            excess = file.size() - end
+            if excess < 0:
+                raise _damaged(size - 1)
+            if excess:
+                file.truncate(end)
+                file.sync()
+            dropped += excess
+        if dropped:
+            self._files.sync_directory(self._directory)
+        self._end = end
+        return dropped
+
+    def rewrite_tail(self, start: int, size: int) -> None:
+        """Write the entries from ``start`` on once more and make them durable.
+
+        A sync that failed before a crash may have marked their pages as clean: they can be read, but would never reach
+        the disk. Writing them again makes them dirty.
+        """
+        for first, file, begin, end in self._spans(start, size):
+            for place in range(begin, end, _CHUNK):
+                file.pwrite(file.pread(min(_CHUNK, end - place), place), place)
+            if first >= start:
+                file.pwrite(SEGMENT_MAGIC, 0)
+            file.sync()
+        self._files.sync_directory(self._directory)
+
+    def _spans(self, start: int, size: int) -> Iterator[tuple[int, File, int, int]]:
+        for position, first in enumerate(self._firsts):
+            following = self._firsts[position + 1] if position + 1 < len(self._firsts) else size
+            if following <= start or first >= size:
+                continue
+            begin = self.read_offsets(start, 1)[0] if first < start else len(SEGMENT_MAGIC)
+            yield first, self._file(first), begin, self.end_of(min(following, size))[1]
+
+    def check_lengths(self, size: int) -> None:
+        """Check that no segment holds bytes beyond its entries.
+
+        Raises:
+            DamagedError: one does.
+        """
+        for position, first in enumerate(self._firsts):
+            following = self._firsts[position + 1] if position + 1 < len(self._firsts) else size
+            if following < size and self._file(first).size() != self.end_of(following)[1]:
+                raise DamagedError(f"segment {first} must end behind entry {following - 1}")
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+        self._offsets.close()
+
+    def _path(self, first: int) -> Path:
+        return self._directory / f"{first:020}.seg"
+
+    def _file(self, first: int) -> File:
+        file = self._open.get(first)
+        if file is None:
+            try:
+                file = self._files.open(self._path(first), write=self._write)
+            except NotFoundError as error:
+                raise _damaged(first) from error
+            magic = file.pread(len(SEGMENT_MAGIC), 0)
+            if magic != SEGMENT_MAGIC:
+                file.close()
+                if magic[:-1] == SEGMENT_MAGIC[:-1]:
+                    raise UnknownFormatError(f"expected segment version 1, got {magic[-1]}")
+                raise DamagedError(f"segment {first} does not begin as a segment", hint=_RESTORE)
+            # Two threads may open it at once: the first one's stays.
+            kept = self._open.setdefault(first, file)
+            if kept is not file:
+                file.close()
+                file = kept
+        return file
+
+
+_RESTORE = "restore this file from a backup or another copy; what is there verifies or is refused"
+
+
+def _damaged(index: int) -> DamagedError:
+    return DamagedError(f"entry {index} is damaged on the disk", hint=_RESTORE)
+
+
+def _frames(buffer: bytes, place: int, most: int) -> tuple[list[bytes], list[int]]:
+    """Cut whole frames out of a buffer that begins at ``place``; stop at the first that makes no sense."""
+    entries: list[bytes] = []
+    places: list[int] = []
+    position, end = 0, len(buffer)
+    while position + _HEADER <= end and len(entries) < most:
+        begin = position + _HEADER
+        after = begin + int.from_bytes(buffer[position:begin], "big")
+        if after > end or after - begin > ENTRY_SIZE_LIMIT:
+            break
+        entries.append(buffer[begin:after])
+        places.append(place + position)
+        position = after
+    return entries, places
