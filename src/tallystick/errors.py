@@ -19,7 +19,8 @@
     │  ├─ ProofError            a Merkle proof that does not hold
     │  ├─ ReceiptError          a receipt or bundle that is malformed
     │  ├─ UnknownFormatError    a version that this program does not know
-    │  └─ VerificationError     a receipt says something that is false
+    │  ├─ VerificationError     a receipt says something that is false
+    │  └─ WitnessConflictError  a witness remembers another size
     ├─ SurroundingsError        disk, network, chain or machine
     │  ├─ ChainError            the chain answered with an error
     │  │  ├─ ChainMismatchError not the chain that the profile names
@@ -76,6 +77,7 @@ __all__ = [
     "TallystickError",
     "UnknownFormatError",
     "VerificationError",
+    "WitnessConflictError",
 ]
 
 
@@ -147,8 +149,14 @@ class EncodingError(EvidenceError):
 
 
 class ForkError(EvidenceError):
+    """One log, two histories; ``evidence`` is a file that proves it to anybody, empty when there is none."""
+
     code = "evidence.fork"
     hint = "keep both files: together they are evidence against the log's operator"
+
+    def __init__(self, message: str, *, hint: str = "", evidence: bytes = b"") -> None:
+        super().__init__(message, hint=hint)
+        self.evidence = evidence
 
 
 class ModelFileError(EvidenceError):
@@ -173,7 +181,28 @@ class UnknownFormatError(EvidenceError):
 
 
 class VerificationError(EvidenceError):
+    """Something is false, or is not proved although the policy asks it.
+
+    ``report`` holds the lines that were found, when the receipt is intact and only the policy is not met.
+    """
+
     code = "evidence.false"
+
+    def __init__(self, message: str, *, hint: str = "", report: object = None) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class WitnessConflictError(EvidenceError):
+    """A witness remembers another size of this journal; ``size`` says which."""
+
+    code = "evidence.witness-conflict"
+    hint = "ask the witness for its size and send a consistency proof from there"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str = "", size: int) -> None:
+        super().__init__(message, hint=hint)
+        self.size = size
 
 
 class SurroundingsError(TallystickError):

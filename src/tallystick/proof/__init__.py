@@ -1,5 +1,191 @@
-"""."""
+"""Proof: keys, parties, statements, the journal and what can be shown of it to somebody who trusts nobody.
+
+Everything here works from files and bytes: no network, no model library, no chain. The rules stand in the
+modules' own docstrings; FORMATS.md says how a stranger writes a second verifier.
+
+Example:
+    >>> from tallystick.proof import Party
+    >>> Party.create("Clinic North").name
+    'Clinic North'
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from tallystick.proof._anchors import AnchorClaim, AnchorReading, ReadAnchor, anchor_note_text
+from tallystick.proof._authors import sign_as_author, verify_author
+from tallystick.proof._bundles import Bundle, format_bundle, parse_bundle, read_bundle, verify_bundle
+from tallystick.proof._cards import Card, fingerprint, parse_card, verify_cards
+from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, verify_checkpoint
+from tallystick.proof._commitments import (
+    commit_bytes,
+    commit_fields,
+    derive_salt,
+    flatten,
+    open_fields,
+    verify_bytes,
+    verify_fields,
+)
+from tallystick.proof._encoding import (
+    check_format,
+    decode_base64,
+    decode_base64url,
+    encode_base64,
+    encode_base64url,
+    format_json,
+    parse_json,
+)
+from tallystick.proof._files import File, Files, OsFiles, read_whole, write_atomically
+from tallystick.proof._forks import FORK_FORMAT, compare_receipts, explain_fork, fork_of_receipts
+from tallystick.proof._keccak import keccak256
+from tallystick.proof._keys import (
+    Ed25519Signer,
+    PublicRole,
+    Randomness,
+    Role,
+    Secret,
+    Signer,
+    format_did_key,
+    new_secret,
+    parse_did_key,
+    public_key_of,
+)
+from tallystick.proof._kinds import STANDARD_KINDS, Kind, Kinds
+from tallystick.proof._merkle import leaf_hash, node_hash, root_of, verify_consistency, verify_inclusion
+from tallystick.proof._notes import (
+    COSIGNATURE,
+    ED25519,
+    Note,
+    NoteKey,
+    NoteSignature,
+    cosign_note,
+    format_note,
+    parse_note,
+    sign_note,
+    verify_note,
+)
+from tallystick.proof._parties import Clock, Party, system_clock
+from tallystick.proof._payloads import Payload
+from tallystick.proof._policies import (
+    ASKS,
+    AnchorPolicy,
+    Endpoint,
+    PinnedParty,
+    Policy,
+    WitnessPolicy,
+    format_policy,
+    parse_policy,
+)
+from tallystick.proof._receipts import Receipt, format_receipt, parse_receipt
+from tallystick.proof._statements import PayloadRef, Statement, format_statement, parse_statement
+from tallystick.proof._trace import Hop, HopCheck, HopStanding, Resolve, Traced, trace
+from tallystick.proof._typed_data import chain_address, typed_data_digest, verify_typed_data
+from tallystick.proof._verification import Line, Report, Standing, journal_id, verify
+from tallystick.proof._witnesses import Witness, add_cosignatures
+
+__all__ = [
+    "ASKS",
+    "COSIGNATURE",
+    "ED25519",
+    "FORK_FORMAT",
+    "STANDARD_KINDS",
+    "AnchorClaim",
+    "AnchorPolicy",
+    "AnchorReading",
+    "Bundle",
+    "Card",
+    "Checkpoint",
+    "Clock",
+    "Ed25519Signer",
+    "Endpoint",
+    "File",
+    "Files",
+    "Hop",
+    "HopCheck",
+    "HopStanding",
+    "Kind",
+    "Kinds",
+    "Line",
+    "Note",
+    "NoteKey",
+    "NoteSignature",
+    "OsFiles",
+    "Party",
+    "Payload",
+    "PayloadRef",
+    "PinnedParty",
+    "Policy",
+    "PublicRole",
+    "Randomness",
+    "ReadAnchor",
+    "Receipt",
+    "Report",
+    "Resolve",
+    "Role",
+    "Secret",
+    "Signer",
+    "Standing",
+    "Statement",
+    "Traced",
+    "Witness",
+    "WitnessPolicy",
+    "add_cosignatures",
+    "anchor_note_text",
+    "chain_address",
+    "check_format",
+    "commit_bytes",
+    "commit_fields",
+    "compare_receipts",
+    "cosign_note",
+    "decode_base64",
+    "decode_base64url",
+    "derive_salt",
+    "encode_base64",
+    "encode_base64url",
+    "explain_fork",
+    "fingerprint",
+    "flatten",
+    "fork_of_receipts",
+    "format_bundle",
+    "format_did_key",
+    "format_json",
+    "format_note",
+    "format_policy",
+    "format_receipt",
+    "format_statement",
+    "journal_id",
+    "keccak256",
+    "leaf_hash",
+    "new_secret",
+    "node_hash",
+    "open_fields",
+    "parse_bundle",
+    "parse_card",
+    "parse_checkpoint",
+    "parse_did_key",
+    "parse_json",
+    "parse_note",
+    "parse_policy",
+    "parse_receipt",
+    "parse_statement",
+    "public_key_of",
+    "read_bundle",
+    "read_whole",
+    "root_of",
+    "sign_as_author",
+    "sign_note",
+    "system_clock",
+    "trace",
+    "typed_data_digest",
+    "verify",
+    "verify_author",
+    "verify_bundle",
+    "verify_bytes",
+    "verify_cards",
+    "verify_checkpoint",
+    "verify_consistency",
+    "verify_fields",
+    "verify_inclusion",
+    "verify_note",
+    "verify_typed_data",
+    "write_atomically",
+]
