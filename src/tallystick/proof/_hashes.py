@@ -14,6 +14,8 @@ from tallystick.errors import DamagedError, NotFoundError
 from tallystick.proof._files import File, Files
 from tallystick.proof._merkle import EMPTY_ROOT, HASH_SIZE, node_hash, pair_hashes
 
+_SEARCH = 32_768  # hashes that a search reads at once, 1 MiB
+
 
 class Tree:
     """A growing tree in memory: its size and the roots of the complete subtrees that make it up.
@@ -102,6 +104,17 @@ class Hashes:
     def read(self, level: int, index: int, count: int) -> bytes:
         """Read packed hashes of one level; fewer when the file ends before."""
         return self._file(level).pread(HASH_SIZE * count, HASH_SIZE * index)
+
+    def find(self, leaf: bytes, *, size: int) -> int | None:
+        """Find a leaf hash among the first ``size``; the first place, or None."""
+        for start in range(0, size, _SEARCH):
+            packed = self.read(0, start, min(_SEARCH, size - start))
+            at = packed.find(leaf)
+            while at >= 0:
+                if at % HASH_SIZE == 0:
+                    return start + at // HASH_SIZE
+                at = packed.find(leaf, at + 1)
+        return None
 
     def sync(self) -> None:
         """Make all hashes durable."""

@@ -44,6 +44,10 @@ __all__ = ["Line", "Report", "Standing", "journal_id", "verify"]
 Standing = Literal["proved", "claimed", "missing"]
 
 
+_STANDINGS: tuple[Standing, ...] = ("proved", "claimed", "missing")
+_TOPICS = ("inclusion", "party", "witnesses", "anchor", "time", "payload", "kind", "level")
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One thing that a report says.
@@ -87,7 +91,7 @@ class Report:
     def standing(self, topic: str) -> Standing | None:
         """The best standing among the lines of a topic."""
         found = {line.standing for line in self.lines if line.topic == topic}
-        return next((standing for standing in ("proved", "claimed", "missing") if standing in found), None)
+        return next((standing for standing in _STANDINGS if standing in found), None)
 
 
 @lru_cache(maxsize=512)
@@ -173,6 +177,7 @@ class _Check:
         self.lines: list[Line] = []
         self.bounds: list[tuple[int, str]] = []  # proved "not later than": POSIX seconds, whose word
         self.opened: Any = None
+        self.chains: dict[str, tuple[Card, ...]] = {}
         self.chain = self._chain(receipt.statement.party)
         self.pinned = policy is not None and receipt.statement.party in policy.by_id
         self.quorum = False
@@ -182,8 +187,9 @@ class _Check:
 
     def report(self) -> Report:
         statement = self.receipt.statement
-        order = {"proved": 0, "claimed": 1, "missing": 2}
-        lines = tuple(sorted(self.lines, key=lambda line: order[line.standing]))
+        lines = tuple(
+            sorted(self.lines, key=lambda line: (_STANDINGS.index(line.standing), _TOPICS.index(line.topic)))
+        )
         return Report(
             statement.kind,
             statement.id,
@@ -194,28 +200,33 @@ class _Check:
         )
 
     def _chain(self, party: str) -> tuple[Card, ...]:
-        """Cards of a party: the receipt's and the policy's must tell one story; the longer one counts."""
+        """Cards of a party, verified; empty when nobody gave any."""
+        if party not in self.chains:
+            self.chains[party] = self._merged(party)
+        return self.chains[party]
+
+    def _merged(self, party: str) -> tuple[Card, ...]:
+        """The receipt's cards and the policy's must tell one story; the longer one counts."""
         carried = self.receipt.cards.get(party, ())
         pinned = self.policy.by_id[party].cards if self.policy and party in self.policy.by_id else ()
         longer, shorter = (carried, pinned) if len(carried) >= len(pinned) else (pinned, carried)
-        if not longer:
-            return ()
         if longer[: len(shorter)] != shorter:
             raise VerificationError(
                 "the cards in the receipt are not those that your policy pins for this party"
             )
-        try:
-            _verified_chain(longer)
-        except CardError as error:
-            raise VerificationError(error.message) from error
+        if longer:
+            try:
+                _verified_chain(longer)
+            except CardError as error:
+                raise VerificationError(error.message) from error
         return longer
 
     def name(self, party: str) -> str:
-        """The verifier's name for a pinned party, else the one on its card, marked with its fingerprint."""
+        """The verifier's own name for a pinned party; anybody else's name is only what its card claims."""
         if self.policy is not None and party in self.policy.by_id:
             return self.policy.by_id[party].name
         chain = self._chain(party)
-        return f"{chain[-1].name if chain else 'an unknown party'} (fingerprint {fingerprint(party)})"
+        return f"{chain[-1].name} (unconfirmed)" if chain else "an unknown party"
 
     def inclusion(self) -> None:
         """The statement stands in the journal, and the journal's key says so."""
@@ -237,19 +248,23 @@ class _Check:
         _verified_checkpoint(checkpoint, self.log_key)
         self.revoked = self.log_key in {key for card in self.chain for key in card.revoked}
 
-    def _standing_lines(self, anchored: bool) -> None:
+    def _standing_lines(self, *, anchored: bool) -> None:
         receipt, party = self.receipt, self.receipt.statement.party
-        place = f"it stands at {receipt.index:,} of {self.name(party)}'s journal (root {receipt.checkpoint.root.hex()[:8]}…)"
-        if self.revoked and not (self.quorum or anchored):
-            # After a revocation only what others saw before still stands: anyone may hold that key now.
+        journal = (
+            f"{self.name(party)}'s journal" if self.pinned else f"journal {_short(receipt.statement.origin)}"
+        )
+        place = f"it stands at {receipt.index:,} of {journal} (root {receipt.checkpoint.root.hex()[:8]}…)"
+        # After a revocation only what others saw before still stands: anyone may hold that key now.
+        doubtful = self.revoked and not (self.quorum or anchored)
+        if doubtful:
             self.add("claimed", "inclusion", f"{place}, signed by a key that its owner has revoked")
         else:
             self.add("proved", "inclusion", place)
-        if self.pinned and not (self.revoked and not (self.quorum or anchored)):
+        if self.pinned and not doubtful:
             self.add("proved", "party", f"by {self.name(party)}: your policy pins its cards")
         else:
-            why = "" if self.policy is None else ", whom your policy does not name"
-            self.add("claimed", "party", f"by {self.name(party)}{why}")
+            why = ", whom your policy does not name" if self.policy is not None and not self.pinned else ""
+            self.add("claimed", "party", f"by {self.chain[-1].name}{why}; fingerprint {fingerprint(party)}")
 
     def witnesses(self) -> None:
         """Who cosigned the journal's checkpoint, and whether that is enough for the policy."""
@@ -441,6 +456,11 @@ class _Check:
 def journal_id(origin: str) -> bytes:
     """A journal's id on a chain: SHA-256 of its origin; 32 bytes."""
     return hashlib.sha256(origin.encode()).digest()
+
+
+def _short(origin: str) -> str:
+    party, _, journal = origin.partition("/")
+    return f"{party[:16]}…{party[-6:]}/{journal}"
 
 
 def _shown(value: Any) -> str:
