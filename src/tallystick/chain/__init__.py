@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ._anchors import Anchoring, Anchors, Head
     from ._artifacts import Artifact, load
     from ._calls import Call
+    from ._connect import Chain, Fees, MinedTransaction, connect
     from ._contract import Contract, Logged
+    from ._intents import Intent
     from ._localchain import LocalChain
     from ._members import (
         Action,
@@ -27,53 +29,97 @@ if TYPE_CHECKING:
         Standing,
         hashed_id,
     )
+    from ._outbox import Mined, Outbox
+    from ._profiles import Profile, parse_profile
+    from ._reader import anchor_reader, read_anchor
+    from ._rpcserver import ServedChain, serve
+    from ._signing import Account
 
 __all__ = [
+    "Account",
     "Action",
     "Anchoring",
     "Anchors",
     "Artifact",
     "Call",
     "CardRecord",
+    "Chain",
     "Contract",
+    "Fees",
     "Head",
+    "Intent",
     "Keys",
     "LocalChain",
     "Logged",
     "Member",
     "Members",
+    "Mined",
+    "MinedTransaction",
+    "Outbox",
+    "Profile",
     "Proposal",
     "ProposalStatus",
     "Seat",
+    "ServedChain",
     "Standing",
+    "anchor_reader",
+    "connect",
     "hashed_id",
     "load",
+    "parse_profile",
+    "read_anchor",
+    "serve",
 ]
 
 # name -> the private module that holds it
 _PLACES = {
+    "Account": "_signing",
     "Action": "_members",
     "Anchoring": "_anchors",
     "Anchors": "_anchors",
     "Artifact": "_artifacts",
     "Call": "_calls",
     "CardRecord": "_members",
+    "Chain": "_connect",
     "Contract": "_contract",
+    "Fees": "_connect",
     "Head": "_anchors",
+    "Intent": "_intents",
     "Keys": "_members",
     "LocalChain": "_localchain",
     "Logged": "_contract",
     "Member": "_members",
     "Members": "_members",
+    "Mined": "_outbox",
+    "MinedTransaction": "_connect",
+    "Outbox": "_outbox",
+    "Profile": "_profiles",
     "Proposal": "_members",
     "ProposalStatus": "_members",
     "Seat": "_members",
+    "ServedChain": "_rpcserver",
     "Standing": "_members",
+    "anchor_reader": "_reader",
+    "connect": "_connect",
     "hashed_id": "_members",
     "load": "_artifacts",
+    "parse_profile": "_profiles",
+    "read_anchor": "_reader",
+    "serve": "_rpcserver",
 }
 _EXTRA = frozenset(
-    {"coincurve", "eth", "eth_abi", "eth_account", "eth_hash", "eth_keys", "eth_utils", "rlp", "web3"}
+    {
+        "coincurve",
+        "eth",
+        "eth_abi",
+        "eth_account",
+        "eth_hash",
+        "eth_keys",
+        "eth_utils",
+        "requests",
+        "rlp",
+        "web3",
+    }
 )
 
 

@@ -93,7 +93,7 @@ class Profile:
     def of(cls, place: str, *, name: str = "") -> Profile:
         """Make a profile of what a person types: a url, or the path of a chain's file."""
         if "://" in place:
-            return cls(name=name or place, urls=(place,))
+            return cls(name=name or "network", urls=(place,))
         return cls(name=name or Path(place).stem, path=Path(place))
 
 
@@ -141,4 +141,5 @@ def _check_url(url: str) -> None:
     except ValueError:
         fits = False
     if not fits:
-        raise ConfigurationError(f"expected an http or https url, got {url!r}")
+        # not shown: it may hold an access key
+        raise ConfigurationError("expected an http or https url in the chain's profile")

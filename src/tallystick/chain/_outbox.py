@@ -1,0 +1,465 @@
+"""Send each intent to a chain exactly once, through crashes, restarts and nodes that come and go.
+
+* One intent per id (a statement's id): putting it again changes nothing, so an outbox can be rebuilt.
+* Signed bytes and their nonce are on the disk before anything leaves. After kill -9 the same bytes leave again, and
+  a chain takes the same bytes once only.
+* An intent has succeeded when the *mined hash is one of its own*: that an account's nonce moved on proves nothing.
+* A nonce is taken back only when the chain has used it for something else; as long as signed bytes could still
+  be mined, their intent is never signed for a second nonce. A gap is closed with a transfer to oneself.
+* When no node answers, the account is empty or the time is up, what waits stays and a later flush goes on.
+
+    outbox = Outbox("outbox.db", chain, account=Account(party.secret("chain")))
+    outbox.put(statement_id, anchors.anchor(...))
+    for mined in outbox.flush(timeout_s=30): ...
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from eth_hash.auto import keccak
+
+from tallystick.errors import ChainError, FundsError, NonceError, RevertError, SurroundingsError
+
+from ._calls import Call
+from ._connect import Chain, Fees, MinedTransaction
+from ._intents import Intent, IntentStore, Variant
+
+__all__ = ["Intent", "Mined", "Outbox"]
+
+Clock = Callable[[], int]
+Rebuild = Callable[[Intent], Call | None]
+
+MAX_ATTEMPTS = 5
+MAX_VARIANTS = 12
+RESEND_AFTER_S = 5
+BUMP_AFTER_S = 15
+POLL_S = 0.25
+# a gap or a foreign nonce is believed when it is seen this often in a row: a lagging node shows both falsely
+STRIKES = 3
+STRUCK_FOR_S = 5
+
+_UNDERPRICED = re.compile(
+    r"underpriced|fee too low|less than block base fee|gas price too low", re.IGNORECASE
+)
+# a node that says so has not taken the bytes and never will
+_NEVER = re.compile(
+    r"intrinsic gas|exceeds block gas limit|gas limit too high|oversized|initcode size|not supported|invalid sender",
+    re.IGNORECASE,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000
+
+
+class Signing(Protocol):
+    """An account that can sign; ``Account`` is one."""
+
+    address: str
+
+    def sign(
+        self, call: Call, *, chain_id: int, nonce: int, gas: int, max_fee: int, max_priority_fee: int
+    ) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """An intent that happened. ``contract`` is the address that it created, or empty."""
+
+    intent_id: str
+    hash: str
+    block: int
+    block_hash: str
+    gas_used: int
+    contract: str
+
+
+class Outbox:
+    """The only way in which a node writes to a chain. Not for use by several threads at once.
+
+    Args:
+        path: its SQLite file, made when it is not there.
+        chain: where the intents go.
+        account: who signs and pays.
+        rebuild: asked for a new call when an intent's own no longer fits (an anchor that another overtook);
+            None from it means that the intent is not needed any more.
+        clock: microseconds since the epoch.
+        sleep: waits so many seconds between two looks.
+
+    Raises:
+        ChainMismatchError: the file belongs to another chain or account.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        chain: Chain,
+        *,
+        account: Signing,
+        rebuild: Rebuild | None = None,
+        clock: Clock = _now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._chain = chain
+        self._account = account
+        self._rebuild = rebuild
+        self._clock = clock
+        self._sleep = sleep
+        # by intent: how often its nonce was seen used by nothing of ours, and since when
+        self._strikes: dict[int, tuple[int, int]] = {}
+        self._gap_strikes = 0
+        owner = f"{account.address} on chain {chain.chain_id} {chain.genesis}"
+        self._store = IntentStore(Path(path), owner=owner)
+
+    def __enter__(self) -> Outbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what waits is found again by the next outbox on it."""
+        self._store.close()
+
+    def put(self, intent_id: str, call: Call, *, gas: int | None = None) -> Intent:
+        """Keep an intent until it has happened; durable when it returns, and nothing is sent yet.
+
+        Args:
+            intent_id: 1 to 200 ascii characters, unique for ever; a statement's id.
+            call: what shall happen.
+            gas: limit; None asks the chain when the intent is signed.
+
+        Raises:
+            InputError: the id stands for another call already.
+        """
+        self._store.put(intent_id, call, gas=gas, at=self._clock())
+        return self._store.intent(intent_id)
+
+    def pending(self) -> list[Intent]:
+        """Return what has not happened yet: first what is on its way, by nonce, then what waits."""
+        return self._store.in_state("signed", "waiting")
+
+    def failed(self) -> list[Intent]:
+        """Return what the chain refused for good, with the reason."""
+        return self._store.in_state("failed")
+
+    def intent(self, intent_id: str) -> Intent:
+        """Return one intent.
+
+        Raises:
+            NotFoundError: nobody put it.
+        """
+        return self._store.intent(intent_id)
+
+    def retry(self, intent_id: str) -> None:
+        """Let a failed intent wait again, after what made it fail was mended."""
+        intent = self._store.intent(intent_id)
+        if intent.state == "failed":
+            self._store.release(intent, intent.call, at=self._clock(), anew=True)
+
+    def send(
+        self, intent_id: str, call: Call, *, gas: int | None = None, timeout_s: float | None = None
+    ) -> Mined:
+        """Put one intent, flush, and return how it was mined.
+
+        Raises:
+            RevertError: the contract refused.
+            ChainError: it was refused, dropped, or is not mined in time (it is kept and goes on later).
+        """
+        self.put(intent_id, call, gas=gas)
+        self.flush(timeout_s=timeout_s)
+        intent = self._store.intent(intent_id)
+        if intent.state == "mined":
+            return _mined(intent)
+        if intent.state == "failed":
+            raise RevertError(f"the contract refused: {intent.reason}", reason=intent.reason)
+        if intent.state == "dropped":
+            raise ChainError(f"intent {intent_id} was dropped: {intent.reason}")
+        raise ChainError(
+            f"intent {intent_id} is not mined yet", hint="it is kept: the next flush goes on with it"
+        )
+
+    def flush(self, *, timeout_s: float | None = None) -> list[Mined]:
+        """Sign and send what waits, and follow it until it counts by the profile's finality.
+
+        Args:
+            timeout_s: the profile's ``wait_s`` when None. What is not mined by then stays pending.
+
+        Returns:
+            What was seen mined by this call, in the order of the nonces; reverted ones are in ``failed``.
+
+        Raises:
+            ChainUnreachableError: no node answered.
+            FundsError: the account cannot pay; the hint names it.
+            ChainError: the node refused; everything is kept.
+        """
+        deadline = time.monotonic() + (self._chain.profile.wait_s if timeout_s is None else timeout_s)
+        mined: list[Mined] = []
+        while self.pending():
+            mined += self._settle()
+            self._sign_waiting()
+            self._hand_over()
+            mined += self._settle()
+            if not self.pending() or time.monotonic() >= deadline:
+                break
+            # a chain that seals while it is asked has nothing to wait for, as long as it gets on
+            if self._store.in_state("signed"):
+                self._sleep(POLL_S)
+        return mined
+
+    # -- what has happened --------------------------------------------------------------------------------
+
+    def _settle(self) -> list[Mined]:
+        """Write down which signed intents are mined, and take back nonces that others used."""
+        signed = self._store.in_state("signed")
+        if not signed:
+            return []
+        used = self._chain.nonce(self._account.address)
+        settled = self._chain.settled()
+        mined = []
+        for intent in signed:
+            if intent.nonce is None or intent.nonce >= used:
+                continue
+            receipt = self._receipt(intent)
+            if receipt is None:
+                self._judge_usurped(intent, settled)
+            elif receipt.block <= settled:
+                self._finish(intent, receipt)
+                if receipt.succeeded:
+                    mined.append(_mined(self._store.intent(intent.id)))
+        return mined
+
+    def _receipt(self, intent: Intent) -> MinedTransaction | None:
+        for variant in self._store.variants(intent):
+            found = self._chain.receipt(variant.hash)
+            if found is not None:
+                return found
+        return None
+
+    def _finish(self, intent: Intent, receipt: MinedTransaction) -> None:
+        self._strikes.pop(intent.position, None)
+        found: dict[str, Any] = {
+            "hash": receipt.hash,
+            "block": receipt.block,
+            "block_hash": receipt.block_hash,
+            "gas_used": receipt.gas_used,
+            "contract": receipt.contract,
+        }
+        if receipt.succeeded:
+            self._store.finish(intent, "mined", at=self._clock(), **found)
+            return
+        reason = self._reason(intent, receipt.block)
+        if not self._rebuilt(intent):
+            self._store.finish(intent, "failed", at=self._clock(), reason=reason, **found)
+
+    def _reason(self, intent: Intent, block: int) -> str:
+        """Run a reverted call again on the state before its block, to hear why."""
+        try:
+            self._chain.call(intent.call, sender=self._account.address, block=max(block - 1, 0))
+        except RevertError as error:
+            return error.reason or "reverted without a reason"
+        except SurroundingsError:
+            pass
+        return "reverted"
+
+    def _judge_usurped(self, intent: Intent, settled: int) -> None:
+        """Let an intent wait again when a transaction of somebody else used its nonce."""
+        if intent.nonce is None or self._chain.nonce(self._account.address, settled) <= intent.nonce:
+            return
+        now = self._clock()
+        strikes, since = self._strikes.get(intent.position, (0, now))
+        self._strikes[intent.position] = (strikes + 1, since)
+        # the embedded chain cannot lag behind itself
+        patient = self._chain.is_local or now - since >= STRUCK_FOR_S * 1_000_000
+        if strikes + 1 >= STRIKES and patient:
+            del self._strikes[intent.position]
+            _log.warning("nonce %d of %s was used elsewhere", intent.nonce, self._account.address)
+            if not self._rebuilt(intent, or_same=True):
+                reason = "its nonce was used elsewhere too often: does another program use this account?"
+                self._store.finish(intent, "failed", at=self._clock(), reason=reason)
+
+    def _rebuilt(self, intent: Intent, *, or_same: bool = False) -> bool:
+        """Ask for a new call for an intent that can no longer happen as it is; whether that settled it."""
+        if intent.attempts >= MAX_ATTEMPTS:
+            return False
+        call = intent.call if self._rebuild is None else self._rebuild(intent)
+        if call is None:
+            self._store.finish(intent, "dropped", at=self._clock(), reason="no longer needed")
+            return True
+        if call == intent.call and not or_same:
+            return False
+        self._store.release(intent, call, at=self._clock())
+        return True
+
+    # -- signing ------------------------------------------------------------------------------------------
+
+    def _sign_waiting(self) -> None:
+        waiting = self._store.in_state("waiting")
+        if not waiting:
+            return
+        fees = self._chain.fees()
+        for intent in waiting:
+            gas = self._gas_for(intent)
+            if gas is None:
+                # a later intent may build upon this one, so the order of the outbox is kept
+                return
+            if gas:
+                self._lease(self._store.intent(intent.id), gas, fees)
+
+    def _gas_for(self, intent: Intent) -> int | None:
+        """Return the gas limit; 0 when the intent ended here, None when it has to wait for those before it."""
+        for _ in range(MAX_ATTEMPTS + 1):
+            if intent.gas is not None:
+                return intent.gas
+            try:
+                asked = self._chain.estimate_gas(intent.call, sender=self._account.address)
+                # state may change before the transaction runs; what is not used is not paid
+                return asked + asked // 4
+            except FundsError as error:
+                raise self._no_funds(error) from error
+            except RevertError as error:
+                if self._store.in_state("signed"):
+                    return None
+                if not self._rebuilt(intent):
+                    reason = error.reason or "reverted without a reason"
+                    self._store.finish(intent, "failed", at=self._clock(), reason=reason)
+                    return 0
+                intent = self._store.intent(intent.id)
+                if intent.state != "waiting":
+                    return 0
+        return None
+
+    def _lease(self, intent: Intent, gas: int, fees: Fees, *, exactly: int | None = None) -> None:
+        address = self._account.address
+        free = self._chain.nonce(address, "pending") if exactly is None else exactly
+        self._store.lease(
+            intent,
+            chain_nonce=free,
+            sign=lambda nonce: self._sign(intent.call, nonce, gas, fees),
+            exactly=exactly is not None,
+        )
+
+    def _sign(self, call: Call, nonce: int, gas: int, fees: Fees) -> Variant:
+        raw = self._account.sign(
+            call,
+            chain_id=self._chain.chain_id,
+            nonce=nonce,
+            gas=gas,
+            max_fee=fees.max_fee,
+            max_priority_fee=fees.tip,
+        )
+        return Variant(
+            hash="0x" + keccak(raw).hex(),
+            nonce=nonce,
+            raw=raw,
+            gas=gas,
+            max_fee=fees.max_fee,
+            tip=fees.tip,
+            made_at=self._clock(),
+            sent_at=None,
+        )
+
+    # -- sending ------------------------------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        """Give the chain what it may not have yet, in the order of the nonces."""
+        signed = self._store.in_state("signed")
+        if signed:
+            self._mind_the_gap(signed)
+        for intent in self._store.in_state("signed"):
+            variants = self._store.variants(intent)
+            variant = next(v for v in variants if v.nonce == intent.nonce)
+            now = self._clock()
+            if self._is_stuck(variant, now):
+                variant = self._bumped(intent, variant, len(variants))
+            if variant.sent_at is not None and 0 <= now - variant.sent_at < RESEND_AFTER_S * 1_000_000:
+                continue
+            if not self._hand_over_one(intent, variant, len(variants)):
+                return
+
+    def _hand_over_one(self, intent: Intent, variant: Variant, variants: int) -> bool:
+        """Hand one variant over; False when those after it have to wait."""
+        try:
+            self._chain.send(variant.raw)
+        except FundsError as error:
+            raise self._no_funds(error) from error
+        except NonceError:
+            # used already: the next look at the receipts tells by whom; ahead: the ones before it come first
+            return self._chain.nonce(self._account.address) > (intent.nonce or 0)
+        except RevertError:
+            raise
+        except ChainError as error:
+            if _UNDERPRICED.search(error.message):
+                bumped = self._bumped(intent, variant, variants)
+                if bumped.hash != variant.hash:
+                    return self._hand_over_one(intent, bumped, variants + 1)
+            if not _NEVER.search(error.message):
+                raise
+            self._store.finish(intent, "failed", at=self._clock(), reason=error.message)
+            return False
+        self._store.sent(variant.hash, self._clock())
+        return True
+
+    def _mind_the_gap(self, signed: list[Intent]) -> None:
+        """Close a gap below the lowest signed nonce, or nothing above it would ever be mined."""
+        address = self._account.address
+        lowest = min(intent.nonce for intent in signed if intent.nonce is not None)
+        present = max(self._chain.nonce(address), self._chain.nonce(address, "pending"))
+        if lowest <= present:
+            self._gap_strikes = 0
+            return
+        self._gap_strikes += 1
+        if self._gap_strikes < STRIKES:
+            return
+        self._gap_strikes = 0
+        for nonce in range(present, lowest):
+            kept = self._store.mined_at(nonce)
+            if kept is not None:
+                # mined once and lost again by the chain: the same bytes fit once more
+                self._chain.send(kept.raw)
+                continue
+            _log.warning("closing a gap at nonce %d of %s", nonce, address)
+            filler = self.put(f"gap/{nonce}/{self._clock()}", Call(to=address, data=b""), gas=30_000)
+            self._lease(filler, 30_000, self._chain.fees(), exactly=nonce)
+
+    def _is_stuck(self, variant: Variant, now: int) -> bool:
+        return variant.sent_at is not None and now - variant.made_at > BUMP_AFTER_S * 1_000_000
+
+    def _bumped(self, intent: Intent, variant: Variant, variants: int) -> Variant:
+        """Sign the same call and nonce again with higher fees; the old variant when the cap is reached."""
+        now_asked = self._chain.fees()
+        # nodes take a replacement only when both fees rise by a tenth or more
+        max_fee = max(variant.max_fee * 9 // 8 + 1, now_asked.max_fee)
+        tip = max(variant.tip * 9 // 8 + 1, now_asked.tip)
+        if max_fee > self._chain.profile.fee_cap_wei or variants >= MAX_VARIANTS:
+            _log.warning("intent %s stays at the fee cap", intent.id)
+            return variant
+        bumped = self._sign(intent.call, variant.nonce, variant.gas, Fees(max_fee, min(tip, max_fee)))
+        self._store.add_variant(intent, bumped)
+        return bumped
+
+    def _no_funds(self, error: FundsError) -> FundsError:
+        way = "tallystick_fund or Chain.fund" if self._chain.is_local else "send coins to it"
+        return FundsError(
+            error.message, hint=f"account {self._account.address} cannot pay: {way}; what waits is kept"
+        )
+
+
+def _mined(intent: Intent) -> Mined:
+    return Mined(
+        intent_id=intent.id,
+        hash=intent.hash,
+        block=intent.block,
+        block_hash=intent.block_hash,
+        gas_used=intent.gas_used,
+        contract=intent.contract,
+    )
