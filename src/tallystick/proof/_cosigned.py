@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tallystick.errors import DamagedError, EncodingError, NotFoundError, NoteError
+from tallystick.errors import DamagedError, EncodingError, NoteError, NotFoundError
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._encoding import check_format, decode_base64, encode_base64, format_json, parse_json
 from tallystick.proof._files import Files, read_whole, write_atomically

@@ -153,7 +153,13 @@ def format_drafts(
     """
     return [
         format_statement(
-            at=at, kind=draft.kind, body=draft.body, origin=origin, links=draft.links, payload=ref, checked=True
+            at=at,
+            kind=draft.kind,
+            body=draft.body,
+            origin=origin,
+            links=draft.links,
+            payload=ref,
+            checked=True,
         )
         for draft, at, ref in zip(drafts, times, refs, strict=True)
     ]

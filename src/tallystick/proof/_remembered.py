@@ -13,7 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tallystick.errors import ConfigurationError, DamagedError, NotFoundError, RollbackError, UnknownFormatError
+from tallystick.errors import (
+    ConfigurationError,
+    DamagedError,
+    NotFoundError,
+    RollbackError,
+    UnknownFormatError,
+)
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._files import Files
 from tallystick.proof._heads import RECORD_LIMIT, format_record, read_record
@@ -38,7 +44,8 @@ def check_remembered(store: Store, heads: Iterable[Checkpoint]) -> None:
             raise ConfigurationError("a remembered head must be of this journal, got another origin")
         if head.size > store.head.size:
             raise RollbackError(
-                f"size {head.size} was signed before, the journal has only {store.head.size} entries", hint=_HINT
+                f"size {head.size} was signed before, the journal has only {store.head.size} entries",
+                hint=_HINT,
             )
         if store.root(head.size) != head.root:
             raise RollbackError(f"another root was signed at size {head.size}", hint=_HINT)
@@ -52,7 +59,9 @@ def check_absent(heads: Iterable[Checkpoint]) -> None:
     """
     for head in heads:
         if head.size:
-            raise RollbackError(f"size {head.size} was signed before, and there is no journal here", hint=_HINT)
+            raise RollbackError(
+                f"size {head.size} was signed before, and there is no journal here", hint=_HINT
+            )
 
 
 class HeadFile:
@@ -86,7 +95,8 @@ class HeadFile:
         note = read_record(data[16:]) if data[:16] == HEAD_FILE_MAGIC else None
         if note is None:
             raise DamagedError(
-                "the head file is damaged", hint="compare the journal with a witness's head, then delete the head file"
+                "the head file is damaged",
+                hint="compare the journal with a witness's head, then delete the head file",
             )
         return parse_checkpoint(note)
 
