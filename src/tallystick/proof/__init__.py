@@ -36,6 +36,7 @@ from tallystick.proof._encoding import (
 )
 from tallystick.proof._files import File, Files, OsFiles, read_whole, write_atomically
 from tallystick.proof._forks import FORK_FORMAT, compare_receipts, explain_fork, fork_of_receipts
+from tallystick.proof._journal import Draft, Entry, Journal
 from tallystick.proof._keccak import keccak256
 from tallystick.proof._keys import (
     Ed25519Signer,
@@ -95,13 +96,16 @@ __all__ = [
     "Card",
     "Checkpoint",
     "Clock",
+    "Draft",
     "Ed25519Signer",
     "Endpoint",
+    "Entry",
     "File",
     "Files",
     "Hop",
     "HopCheck",
     "HopStanding",
+    "Journal",
     "Kind",
     "Kinds",
     "Line",

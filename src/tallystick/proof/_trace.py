@@ -103,13 +103,20 @@ class _Tracer:
     def __init__(
         self, resolve: Resolve, checks: Mapping[tuple[str, str], HopCheck], policy: Policy | None
     ) -> None:
-        self.resolve, self.checks, self.policy = resolve, checks, policy
+        self._resolve, self.checks, self.policy = resolve, checks, policy
         self.seen: dict[str, Traced] = {}
         self.expanded: set[str] = set()
 
     def start(self, receipt: Receipt) -> Hop:
         traced = self._traced(receipt)
         return self._hop("", traced, self._standing(traced), "", depth=0)
+
+    def resolve(self, link: str) -> Receipt | None:
+        """What the caller's resolver hands over, held against the id that was asked for."""
+        receipt = self._resolve(link)
+        if receipt is not None and receipt.statement.id != link:
+            raise VerificationError("a resolver handed over another statement than the one that is linked")
+        return receipt
 
     def _traced(self, receipt: Receipt) -> Traced:
         if receipt.statement.id not in self.seen:
@@ -147,8 +154,6 @@ class _Tracer:
         receipt = self.resolve(link)
         if receipt is None:
             return Hop(label, link, "", "", "missing", "nobody handed over this statement")
-        if receipt.statement.id != link:
-            raise VerificationError("a resolver handed over another statement than the one that is linked")
         child = self._traced(receipt)
         standing, text = self._standing(child), ""
         check = self.checks.get((parent.receipt.statement.kind, label))
