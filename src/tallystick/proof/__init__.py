@@ -11,7 +11,14 @@ Example:
 
 from __future__ import annotations
 
-from tallystick.proof._anchors import AnchorClaim, AnchorReading, ReadAnchor, anchor_note_text
+from tallystick.proof._anchors import (
+    AnchorClaim,
+    AnchorReading,
+    ReadAnchor,
+    anchor_note_text,
+    format_anchor,
+    parse_anchor,
+)
 from tallystick.proof._authors import sign_as_author, verify_author
 from tallystick.proof._bundles import Bundle, format_bundle, parse_bundle, read_bundle, verify_bundle
 from tallystick.proof._cards import Card, fingerprint, parse_card, verify_cards
@@ -149,6 +156,7 @@ __all__ = [
     "fingerprint",
     "flatten",
     "fork_of_receipts",
+    "format_anchor",
     "format_bundle",
     "format_did_key",
     "format_json",
@@ -162,6 +170,7 @@ __all__ = [
     "new_secret",
     "node_hash",
     "open_fields",
+    "parse_anchor",
     "parse_bundle",
     "parse_card",
     "parse_checkpoint",
