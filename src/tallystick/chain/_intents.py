@@ -55,7 +55,8 @@ _INTENT = (
 )
 _VARIANT = "SELECT hash, nonce, raw, gas, max_fee, tip, made_at, sent_at FROM variants"
 _MINED_VARIANT = (
-    _VARIANT + " WHERE nonce = ? AND hash IN (SELECT hash FROM intents WHERE nonce = ? AND block > 0)"
+    "SELECT hash, nonce, raw, gas, max_fee, tip, made_at, sent_at FROM variants"
+    " WHERE nonce = ? AND hash IN (SELECT hash FROM intents WHERE nonce = ? AND block > 0)"
 )
 
 
