@@ -6,19 +6,26 @@ What a batch shares is computed once: one look at the clock, one call for nonces
 from __future__ import annotations
 
 import binascii
-import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
+import orjson
+
 from tallystick.errors import ClockError, StatementError
-from tallystick.proof._commitments import commit_bytes, commit_fields, padded_size
+from tallystick.proof._commitments import commit_fields
 from tallystick.proof._encoding import JSON_INTEGER_LIMIT, format_json
 from tallystick.proof._kinds import Kinds
-from tallystick.proof._statements import STATEMENT_SIZE_LIMIT, PayloadRef, Statement, format_statement
+from tallystick.proof._statements import STATEMENT_SIZE_LIMIT, PayloadRef, format_statement
 
 CLOCK_BEHIND_LIMIT = 5 * 60 * 1_000_000  # microseconds that the clock may stand behind the last statement
 CLOCK_AHEAD_LIMIT = 5 * 60 * 1_000_000  # microseconds that a given time may lie ahead of the clock
+Ref = tuple[str, str, str, str, int]
+"""The fields of `PayloadRef`, in its order."""
+
+_NOTHING = bytes(32)
+COMMITMENT_PREFIX = b"tallystick/commitment/v1\x00"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -57,9 +64,14 @@ def check_drafts(drafts: Sequence[Draft], kinds: Kinds) -> None:
     """
     check = kinds.check
     for draft in drafts:
+        if type(draft.kind) is not str or type(draft.body) is not dict or type(draft.media) is not str:
+            raise StatementError("a draft must have a kind and a media type as text and a body as an object")
         check(draft.kind, draft.body)
-        if draft.payload is not None and draft.fields is not None:
-            raise StatementError("a statement has one payload: expected `payload` or `fields`, got both")
+        payload = draft.payload
+        if payload is not None and (type(payload) is not bytes or draft.fields is not None):
+            raise StatementError(
+                "a draft must have one payload: bytes in `payload`, or an object in `fields`"
+            )
 
 
 def give_times(drafts: Sequence[Draft], *, now: int, last: int) -> list[int]:
@@ -101,7 +113,7 @@ def check_clock(*, now: int, last: int) -> None:
         raise ClockError(f"the clock stands {(last - now) // 1_000_000} s behind the last statement")
 
 
-def commit_many(drafts: Sequence[Draft], keys: Mapping[str, bytes], nonces: bytes) -> list[PayloadRef | None]:
+def commit_many(drafts: Sequence[Draft], keys: Mapping[str, bytes], nonces: bytes) -> list[Ref | None]:
     """Commit to the payloads of drafts that are not kept here; None for all others.
 
     Args:
@@ -109,34 +121,48 @@ def commit_many(drafts: Sequence[Draft], keys: Mapping[str, bytes], nonces: byte
         keys: subject -> subject key, for every subject among them.
         nonces: 16 fresh bytes per draft.
     """
-    commitments = []
-    sizes = []
-    digest = hmac.digest
-    for at, draft in enumerate(drafts):
-        if draft.keep or (draft.payload is None and draft.fields is None):
-            commitments.append(bytes(32))
+    salts = {subject: _salts(key) for subject, key in keys.items()}
+    cut = [nonces[at : at + 16] for at in range(0, 16 * len(drafts), 16)]
+    commitments, sizes = [], []
+    for draft, nonce in zip(drafts, cut, strict=True):
+        payload, fields = draft.payload, draft.fields
+        if draft.keep or (payload is None and fields is None):
+            commitments.append(_NOTHING)
             sizes.append(0)
-            continue
-        salt = digest(keys[draft.subject], nonces[16 * at : 16 * at + 16], "sha256")
-        if draft.payload is not None:
-            commitments.append(commit_bytes(draft.payload, salt))
-            sizes.append(padded_size(len(draft.payload)))
-        else:
-            assert draft.fields is not None
-            commitments.append(commit_fields(draft.fields, salt))
-            sizes.append(padded_size(len(format_json(draft.fields))))
-    # Blocks of whole base64 groups: each block's text, less its padding, is the text of its bytes alone.
-    texts = _base64url(b"".join([commitment + b"\0" for commitment in commitments]))
-    nonce_texts = _base64url(b"".join([nonces[at : at + 16] + b"\0\0" for at in range(0, len(nonces), 16)]))
-    refs: list[PayloadRef | None] = []
-    for at, (draft, size) in enumerate(zip(drafts, sizes, strict=True)):
-        if not size:
-            refs.append(None)
-            continue
-        form, media = ("bytes", draft.media) if draft.fields is None else ("fields", "application/json")
-        commitment, nonce = texts[44 * at : 44 * at + 43], nonce_texts[24 * at : 24 * at + 22]
-        refs.append(PayloadRef(commitment, form, media, nonce, size))
-    return refs
+        elif payload is not None:
+            commitments.append(sha256(COMMITMENT_PREFIX + salts[draft.subject](nonce) + payload).digest())
+            sizes.append(len(payload) or 1)
+        elif fields is not None:
+            commitments.append(commit_fields(fields, salts[draft.subject](nonce)))
+            sizes.append(len(format_json(fields)))
+    # Blocks of whole base64 groups: each block's text, less its end, is the text of its bytes alone.
+    texts = _base64url(b"\0".join(commitments) + b"\0")
+    nonce_texts = _base64url(b"\0\0".join(cut) + b"\0\0")
+    powers = [1 << (size - 1).bit_length() for size in sizes]
+    return [
+        None
+        if not size
+        else (texts[at : at + 43], "bytes", draft.media, nonce_texts[nonce_at : nonce_at + 22], power)
+        if draft.fields is None
+        else (texts[at : at + 43], "fields", "application/json", nonce_texts[nonce_at : nonce_at + 22], power)
+        for at, nonce_at, draft, size, power in zip(
+            range(0, len(texts), 44), range(0, len(nonce_texts), 24), drafts, sizes, powers, strict=True
+        )
+    ]
+
+
+def _salts(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA-256 under one key of at most 64 bytes, its two pads hashed once (RFC 2104, section 4)."""
+    inner = sha256(bytes(byte ^ 0x36 for byte in key.ljust(64, b"\0")))
+    outer = sha256(bytes(byte ^ 0x5C for byte in key.ljust(64, b"\0")))
+
+    def salt(nonce: bytes) -> bytes:
+        first, second = inner.copy(), outer.copy()
+        first.update(nonce)
+        second.update(first.digest())
+        return second.digest()
+
+    return salt
 
 
 def _base64url(data: bytes) -> str:
@@ -144,25 +170,63 @@ def _base64url(data: bytes) -> str:
 
 
 def format_drafts(
-    drafts: Sequence[Draft], *, times: Sequence[int], refs: Sequence[PayloadRef | None], origin: str
-) -> list[Statement]:
+    drafts: Sequence[Draft], *, times: Sequence[int], refs: Sequence[Ref | None], origin: str
+) -> list[bytes]:
     """Write the statements of drafts that `check_drafts` accepted.
+
+    `format_statement` writes the first one of a shape and thereby checks what its like share; those are put together
+    around the same parts. A property test holds the two equal.
 
     Raises:
         StatementError: links or media are malformed, or a statement is too large.
     """
-    return [
-        format_statement(
-            at=at,
-            kind=draft.kind,
-            body=draft.body,
-            origin=origin,
-            links=draft.links,
-            payload=ref,
-            checked=True,
+    checked: set[tuple[str, str]] = set()
+    dumps, sort, made = orjson.dumps, orjson.OPT_SORT_KEYS, []
+    end = b',"origin":' + dumps(origin)
+    for draft, at, ref in zip(drafts, times, refs, strict=True):
+        kind = draft.kind
+        shape = (kind, ref[2] if ref else "")
+        if draft.links or shape not in checked:
+            made.append(_format_whole(draft, at, ref, origin))
+            checked.add(shape)
+            continue
+        payload = (
+            b',"payload":{"commitment":"%b","form":"%b","media":"%b","nonce":"%b","size":%d}'
+            % (ref[0].encode(), ref[1].encode(), ref[2].encode(), ref[3].encode(), ref[4])
+            if ref
+            else b""
         )
-        for draft, at, ref in zip(drafts, times, refs, strict=True)
-    ]
+        try:
+            body = dumps(draft.body, option=sort)
+        except TypeError as error:
+            raise StatementError("a string must be valid Unicode, got a lone surrogate") from error
+        data = b'{"at":%d,"body":%b,"kind":"%b","links":{}%b%b,"v":1}' % (
+            at,
+            body,
+            kind.encode(),
+            end,
+            payload,
+        )
+        if len(data) > STATEMENT_SIZE_LIMIT:
+            raise StatementError(
+                f"a statement must have at most {STATEMENT_SIZE_LIMIT} bytes, got {len(data)}",
+                hint="put what is long into the payload",
+            )
+        made.append(data)
+    return made
+
+
+def _format_whole(draft: Draft, at: int, ref: Ref | None, origin: str) -> bytes:
+    payload = PayloadRef(*ref) if ref else None
+    return format_statement(
+        at=at,
+        kind=draft.kind,
+        body=draft.body,
+        origin=origin,
+        links=draft.links,
+        payload=payload,
+        checked=True,
+    ).bytes
 
 
 _AT = b'{"at":'

@@ -16,10 +16,7 @@ Rules:
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,89 +27,44 @@ from tallystick.errors import (
     NoteError,
     NotFoundError,
     RollbackError,
-    StatementError,
     StorageError,
 )
 from tallystick.proof._anchors import AnchorClaim
+from tallystick.proof._appending import Appending
 from tallystick.proof._cards import Card, log_key_at
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, sign_checkpoint, verify_checkpoint
 from tallystick.proof._commitments import open_fields
 from tallystick.proof._cosigned import Cosigned
-from tallystick.proof._drafts import (
-    Draft,
-    check_drafts,
-    check_ready,
-    commit_many,
-    format_drafts,
-    give_times,
-    time_of,
-)
+from tallystick.proof._drafts import Draft, time_of
 from tallystick.proof._encoding import encode_base64, encode_base64url
+from tallystick.proof._entries import Entry, walk_entries
 from tallystick.proof._files import Files, OsFiles
 from tallystick.proof._keys import Randomness
 from tallystick.proof._kinds import STANDARD_KINDS, Kinds
 from tallystick.proof._parties import Clock, Party, system_clock
-from tallystick.proof._payloads import Payload, Payloads
+from tallystick.proof._payloads import Payloads
 from tallystick.proof._receipts import Receipt
 from tallystick.proof._recovery import Progress, Recovery, recover, take_up_for_reading, verify_store
 from tallystick.proof._remembered import HeadFile, check_absent, check_remembered
 from tallystick.proof._segments import SEGMENT_SIZE
-from tallystick.proof._statements import PayloadRef, Statement, parse_statement
-from tallystick.proof._store import Store, create_store
+from tallystick.proof._statements import Statement, parse_statement
+from tallystick.proof._store import Sign, Store, create_store
 
-__all__ = ["Entry", "Journal"]
-
-COMMIT_LIMIT = 16_384  # entries that one pair of syncs makes durable
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A statement with its place in the journal and its id."""
-
-    index: int
-    id: str
-    statement: Statement
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one caller waits for."""
-
-    entries: Sequence[bytes]
-    sealed: Sequence[tuple[bytes, bytes]] = ()
-    first: int = -1
-    leaves: list[bytes] = field(default_factory=list)
-    done: bool = False
+__all__ = ["Draft", "Entry", "Journal"]
 
 
 class Journal:
     """A party's journal; made by `open` (to write) or `read`, closed by ``with`` or `close`."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        party: Party | None,
-        clock: Clock,
-        kinds: Kinds,
-        randomness: Randomness,
-        cards: Sequence[Card],
-    ) -> None:
+    def __init__(self, store: Store, *, party: Party | None, cards: Sequence[Card]) -> None:
         self._store = store
         self._party = party
-        self._clock = clock
-        self._kinds = kinds
-        self._randomness = randomness
         self._cards = tuple(cards)
-        self._ordering = threading.Lock()  # guards the times and the queue
-        self._committing = threading.Lock()  # guards the store's writing side
-        self._queue: list[_Batch] = []
-        self._last_at = 0
-        self._failure: BaseException | None = None
+        self._cosigned = Cosigned(store.files, store.directory / "cosigned")
         self._payloads: Payloads | None = None
         self._head_file: HeadFile | None = None
-        self._cosigned = Cosigned(store.files, store.directory / "cosigned")
-        self._signer = party.signer("log") if party else None
+        self._appending: Appending | None = None
+        self._randomness: Randomness = os.urandom
         self.recovery: Recovery | None = None
         """What opening had to do; None when opened for reading."""
 
@@ -138,38 +90,51 @@ class Journal:
             clock: microseconds since the epoch.
             kinds: the kinds that may be appended.
             files: file operations.
-            randomness: source of nonces.
+            randomness: source of keys and nonces.
             remembered: heads that witnesses or anchors have seen, verified by the caller.
             head_file: a file outside the directory that remembers the last head.
             segment_size: bytes after which a segment is full.
 
         Raises:
-            ConfigurationError: this is another party's journal.
+            ConfigurationError: this is another party's journal, or the directory holds something else.
             DamagedError: an entry or checkpoint is damaged; it is named.
             LockedError: another process writes here.
+            NoteError: the last checkpoint is not signed by this party's key.
             RollbackError: the journal stands below a remembered head.
             StorageError: the disk failed.
             UnknownFormatError: a later version wrote it.
         """
         files, directory = files or OsFiles(), Path(path)
-        kept = HeadFile(files, Path(head_file)) if head_file is not None else None
-        known = [*remembered, *filter(None, [kept.read() if kept else None])]
-        if not files.exists(directory / "journal.json"):
-            check_absent(known)
-            signer = party.signer("log")
-            create_store(
-                files, directory, party.origin, lambda n, root: sign_checkpoint(party.origin, n, root, signer)
-            )
-        store = Store(files, directory, write=True, segment_size=segment_size)
+        sign = _signing(party)
+        head_memory = HeadFile(files, Path(head_file)) if head_file is not None else None
         try:
-            journal = cls(
-                store, party=party, clock=clock, kinds=kinds, randomness=randomness, cards=party.cards
-            )
-            journal._head_file = kept
-            journal._recover(known)
+            own = head_memory.read() if head_memory else None
+            known = [*remembered, *([own] if own else [])]
+            if not files.exists(directory / "journal.json"):
+                check_absent(known)
+                create_store(files, directory, party.origin, sign)
+            store = Store(files, directory, write=True, segment_size=segment_size)
         except BaseException:
-            store.close()
+            if head_memory:
+                head_memory.close()
             raise
+        journal = cls(store, party=party, cards=party.cards)
+        journal._head_file, journal._randomness = head_memory, randomness
+        try:
+            journal._recover(party, known, sign)
+        except BaseException:
+            journal.close()
+            raise
+        journal._appending = Appending(
+            store,
+            sign=sign,
+            clock=clock,
+            kinds=kinds,
+            randomness=randomness,
+            payloads=journal._payload_store,
+            last_at=time_of(store.read(store.head.size - 1)[0]) if store.head.size else 0,
+            committed=journal._remember,
+        )
         return journal
 
     @classmethod
@@ -196,19 +161,12 @@ class Journal:
         Raises:
             NotFoundError: no journal there.
             DamagedError: head or stored hashes are damaged.
+            NoteError: the head is not signed by the owner's key.
             RollbackError: the journal stands below a remembered head.
         """
         store = Store(files or OsFiles(), Path(path), write=False)
+        journal = cls(store, party=party, cards=cards or (party.cards if party else ()))
         try:
-            journal = cls(
-                store,
-                party=party,
-                clock=system_clock,
-                kinds=STANDARD_KINDS,
-                randomness=os.urandom,
-                cards=cards or (party.cards if party else ()),
-            )
-            journal._signer = None
             take_up_for_reading(store, journal._check_head)
             check_remembered(store, remembered)
         except BaseException:
@@ -216,9 +174,8 @@ class Journal:
             raise
         return journal
 
-    def _recover(self, known: Sequence[Checkpoint]) -> None:
-        store, party = self._store, self._party
-        assert party is not None
+    def _recover(self, party: Party, known: Sequence[Checkpoint], sign: Sign) -> None:
+        store = self._store
         if store.origin != party.origin:
             raise ConfigurationError(
                 "this is another party's journal: origins differ", hint="one party has one journal, for ever"
@@ -227,28 +184,29 @@ class Journal:
         check_remembered(store, known)
         if store.head.size < party.card.since:
             raise RollbackError(
-                f"the party's card is of size {party.card.since}, the journal has only {store.head.size} entries"
+                f"the party's card was made at size {party.card.since}, the journal has only {store.head.size} entries",
+                hint="this looks like a restored backup: fetch the newer journal",
             )
-        if store.head.size:
-            self._last_at = time_of(store.read(store.head.size - 1)[0])
-        if not _signed_by(store.head, party.signer("log").public_key):
-            # The log key was rotated at this very size: the new key takes over the head.
-            store.sign_head(self._sign)
-        self._remember()
+        if not _signed_by(store.head, party.card.keys["log"]):
+            # The log key was rotated at this very size: the new key takes the head over.
+            store.sign_head(sign)
+        self._remember(store.head)
 
     def _check_head(self, head: Checkpoint) -> None:
-        """Check that a head is this journal's; a rotation at its size leaves it signed by the key before."""
+        """Check that a head is this journal's; a rotation at its size may have left it signed by the key before."""
         if head.origin != self._store.origin:
             raise NoteError("the checkpoint must be of this journal, got another origin")
-        if not self._cards:
-            return
-        before = [card for card in self._cards if card.since < head.size] or list(self._cards[:1])
-        keys = {log_key_at(self._cards, head.size), before[-1].keys["log"]}
-        keys |= {card.keys["log"] for card in self._cards if card.since == head.size}
-        if not any(_signed_by(head, key) for key in keys):
-            raise NoteError(
-                "the last checkpoint is not signed by the journal's key", hint="is this the right key file?"
-            )
+        if self._cards:
+            keys = {log_key_at(self._cards, head.size), log_key_at(self._cards, max(0, head.size - 1))}
+            keys |= {card.keys["log"] for card in self._cards if card.since == head.size}
+            if not any(_signed_by(head, key) for key in keys):
+                raise NoteError(
+                    "the checkpoint is not signed by the journal's key", hint="is this the right key file?"
+                )
+
+    def _remember(self, head: Checkpoint) -> None:
+        if self._head_file is not None:
+            self._head_file.write(head)
 
     @property
     def origin(self) -> str:
@@ -275,8 +233,7 @@ class Journal:
         Raises:
             NotFoundError: the journal is shorter.
         """
-        head = self._store.head
-        return head.root if size is None else self._store.root(size)
+        return self._store.head.root if size is None else self._store.root(size)
 
     def append(
         self,
@@ -290,8 +247,7 @@ class Journal:
         subject: str = "",
     ) -> Entry:
         """Append one statement; it is durable when this returns. See `Draft` and `append_many`."""
-        draft = Draft(kind, body, links, payload, fields, media, subject)
-        return self.append_many([draft])[0]
+        return self.append_many([Draft(kind, body, links, payload, fields, media, subject)])[0]
 
     def append_many(self, drafts: Sequence[Draft]) -> list[Entry]:
         """Append statements, all or none of them; they are durable when this returns.
@@ -305,20 +261,7 @@ class Journal:
             StorageError: the disk failed: nothing more can be appended through this object, and whether these entries
                 are there shows when the journal is opened again.
         """
-        if not drafts:
-            return []
-        check_drafts(drafts, self._kinds)
-        with self._ordering:
-            self._refuse()
-            times = give_times(drafts, now=self._clock(), last=self._last_at)
-            refs, sealed = self._commit_payloads(drafts)
-            statements = format_drafts(drafts, times=times, refs=refs, origin=self._store.origin)
-            batch = _Batch([statement.bytes for statement in statements], sealed)
-            self._queue.append(batch)
-            self._last_at = times[-1]
-        self._wait(batch)
-        ids = [leaf.hex() for leaf in batch.leaves]
-        return list(map(Entry, range(batch.first, batch.first + len(ids)), ids, statements))
+        return self._writing().append(drafts)
 
     def append_ready(self, entries: Sequence[bytes]) -> int:
         """Append statements that are formatted already; size, beginning and times are checked, nothing else.
@@ -334,103 +277,12 @@ class Journal:
             ClockError: the clock went back; nothing was written.
             StorageError: see `append_many`.
         """
-        if not entries:
-            return self.size
-        with self._ordering:
-            self._refuse()
-            self._last_at = check_ready(entries, now=self._clock(), last=self._last_at)
-            batch = _Batch(entries)
-            self._queue.append(batch)
-        self._wait(batch)
-        return batch.first
+        return self._writing().append_ready(entries)
 
-    def _commit_payloads(
-        self, drafts: Sequence[Draft]
-    ) -> tuple[list[PayloadRef | None], list[tuple[bytes, bytes]]]:
-        loose = {draft.subject for draft in drafts if not draft.keep}
-        keys = {subject: self._payload_store()._key(subject) for subject in loose}
-        refs: list[PayloadRef | None] = [None] * len(drafts)
-        if loose:
-            refs = commit_many(drafts, keys, self._randomness(16 * len(drafts)))
-        sealed = []
-        for at, draft in enumerate(drafts):
-            content = draft.payload if draft.fields is None else draft.fields
-            if content is not None and draft.keep:
-                refs[at], kept = self._payload_store().commit(Payload(content, draft.media, draft.subject))
-                sealed.append(kept)
-        return refs, sealed
-
-    def _payload_store(self) -> Payloads:
-        if self._payloads is None:
-            if self._party is None:
-                raise DisclosureError("payloads can be opened with the party's keys only")
-            files, directory = self._store.files, self._store.directory / "payloads"
-            writing = self._signer is not None
-            if not files.exists(directory):
-                if not writing:
-                    raise DisclosureError("this journal keeps no payloads")
-                files.make_directory(directory)
-                files.sync_directory(directory.parent)
-            self._payloads = Payloads(
-                directory,
-                self._party.secret("storage"),
-                write=writing,
-                files=files,
-                randomness=self._randomness,
-            )
-        return self._payloads
-
-    def _refuse(self) -> None:
-        if self._signer is None:
+    def _writing(self) -> Appending:
+        if self._appending is None:
             raise StorageError("the journal is open for reading only", hint="open it with its party's keys")
-        if self._failure is not None:
-            hint = self._failure.hint if isinstance(self._failure, StorageError) else ""
-            raise StorageError(
-                f"the journal has stopped: {self._failure}",
-                hint=hint or "close it, look at the disk, then open it again",
-            ) from self._failure
-
-    def _wait(self, batch: _Batch) -> None:
-        """Return when a batch is durable: by this thread's own commit, or by that of one before it."""
-        with self._committing:
-            if batch.done:
-                return
-            self._refuse()
-            with self._ordering:
-                batches, self._queue = self._queue, []
-            try:
-                self._commit(batches)
-            except BaseException as error:
-                # Nobody knows what reached the disk: a second attempt could acknowledge what is not there.
-                self._failure = error
-                raise
-
-    def _commit(self, batches: Sequence[_Batch]) -> None:
-        sealed = [one for batch in batches for one in batch.sealed]
-        if sealed:
-            # Payloads before the statements that commit to them: a statement must never outlive its payload's write.
-            self._payload_store().keep(sealed)
-        first = self._store.head.size
-        entries = (
-            batches[0].entries if len(batches) == 1 else [one for batch in batches for one in batch.entries]
-        )
-        leaves: list[bytes] = []
-        for start in range(0, len(entries), COMMIT_LIMIT):
-            leaves += self._store.commit(entries[start : start + COMMIT_LIMIT], self._sign)
-        self._remember()
-        start = 0
-        for batch in batches:
-            stop = start + len(batch.entries)
-            batch.first, batch.leaves, batch.done = first + start, leaves[start:stop], True
-            start = stop
-
-    def _sign(self, size: int, root: bytes) -> Checkpoint:
-        assert self._signer is not None
-        return sign_checkpoint(self._store.origin, size, root, self._signer)
-
-    def _remember(self) -> None:
-        if self._head_file is not None:
-            self._head_file.write(self._store.head)
+        return self._appending
 
     def refresh(self) -> Checkpoint:
         """See what another process has made durable since; the head may only have grown.
@@ -438,7 +290,7 @@ class Journal:
         Raises:
             RollbackError: it shrank or forked.
         """
-        if self._signer is None:
+        if self._appending is None:
             before = self._store.head
             take_up_for_reading(self._store, self._check_head)
             check_remembered(self._store, [before])
@@ -464,20 +316,19 @@ class Journal:
             raise NotFoundError("there is no such statement in this journal")
         return found
 
-    def statement(self, id_or_index: str | int) -> Statement:
-        """Read a statement; its entry and path are hashed again.
+    def entry(self, id_or_index: str | int) -> Entry:
+        """Read an entry; it and its path are hashed again.
 
         Raises:
             NotFoundError: no such statement here.
             DamagedError: it is not what was signed.
         """
-        return parse_statement(self._store.read(self.index(id_or_index))[0])
-
-    def entry(self, id_or_index: str | int) -> Entry:
-        """Read a statement with its place and id; see `statement`."""
         index = self.index(id_or_index)
-        statement = parse_statement(self._store.read(index)[0])
-        return Entry(index, statement.id, statement)
+        return Entry(index, self._store.read(index)[0])
+
+    def statement(self, id_or_index: str | int) -> Statement:
+        """Read a statement; see `entry`."""
+        return self.entry(id_or_index).statement
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
         """Walk over entries; each part is hashed again up to the signed root before it is given out.
@@ -485,20 +336,8 @@ class Journal:
         Raises:
             DamagedError: an entry is not what was signed.
         """
-        store = self._store
-        stop = store.head.size if stop is None else min(stop, store.head.size)
-        start = max(0, start)
-        if start >= stop:
-            return
-        tree = store.hashes.tree(start)
-        for first, entries, _ in store.segments.passes(start, stop):
-            leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
-            tree.extend(leaves)
-            if tree.root() != store.root(tree.size):
-                # Which one it is shows when each is read by its own path.
-                entries = [store.read(first + at)[0] for at in range(len(entries))]
-            for at, entry in enumerate(entries):
-                yield Entry(first + at, leaves[at].hex(), parse_statement(entry))
+        size = self._store.head.size
+        return walk_entries(self._store, max(0, start), size if stop is None else min(stop, size))
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
         """Make the inclusion path of an entry; checked against the signed root before it is given out.
@@ -530,9 +369,24 @@ class Journal:
 
     def erase(self, subject: str) -> bool:
         """Destroy a subject's key: her payloads and salts become unknowable. True when there was one."""
-        with self._committing, self._ordering:
-            self._refuse()
-            return self._payload_store().erase(subject)
+        done: list[bool] = []
+        self._writing().alone(lambda: done.append(self._payload_store().erase(subject)))
+        return done[0]
+
+    def _payload_store(self) -> Payloads:
+        if self._payloads is None:
+            if self._party is None:
+                raise DisclosureError("payloads can be opened with the party's keys only")
+            files, directory = self._store.files, self._store.directory / "payloads"
+            write = self._appending is not None
+            if not files.exists(directory):
+                if not write:
+                    raise DisclosureError("this journal keeps no payloads")
+                files.make_directory(directory)
+                files.sync_directory(directory.parent)
+            key = self._party.secret("storage")
+            self._payloads = Payloads(directory, key, write=write, files=files, randomness=self._randomness)
+        return self._payloads
 
     def _open_payload(self, statement: Statement) -> tuple[Any, bytes]:
         if statement.payload is None:
@@ -560,12 +414,13 @@ class Journal:
         Raises:
             NotFoundError: no such statement here.
             DisclosureError: the payload or a field is not there.
+            RollbackError: the checkpoint is not one of this journal's.
         """
         index = self.index(id_or_index)
         if checkpoint is None:
             checkpoint = self._cosigned.best(index) or self._store.head
-        elif checkpoint.root != self._store.root(checkpoint.size):
-            raise RollbackError("the checkpoint has another root than this journal at its size")
+        else:
+            check_remembered(self._store, [checkpoint])
         entry, path = self._store.read(index, size=checkpoint.size)
         statement = parse_statement(entry)
         opening = None if disclose is None else self._opening(statement, disclose)
@@ -587,15 +442,15 @@ class Journal:
             The checkpoint with all lines that are known for its size.
 
         Raises:
-            NoteError: malformed, not this journal's, or not signed by it.
+            NoteError: malformed, or not signed by this journal.
             RollbackError: it has another size or root than this journal ever had.
         """
         checkpoint = parse_checkpoint(note)
         self._check_head(checkpoint)
-        with self._committing:
-            self._refuse()
-            check_remembered(self._store, [checkpoint])
-            return self._cosigned.add(checkpoint)
+        check_remembered(self._store, [checkpoint])
+        kept: list[Checkpoint] = []
+        self._writing().alone(lambda: kept.append(self._cosigned.add(checkpoint)))
+        return kept[0]
 
     def cosigned(self, index: int = 0) -> bytes | None:
         """The witnessed checkpoint with the most lines that covers an entry, or None."""
@@ -615,15 +470,20 @@ class Journal:
 
     def close(self) -> None:
         """Close the journal and give its lock back; a second time does nothing."""
-        with self._committing, self._ordering:
-            if self._signer is not None and self._failure is None:
-                self._failure = StatementError("it was closed")
-            if self._head_file is not None:
-                self._head_file.close()
-                self._head_file = None
-            if self._payloads is not None:
-                self._payloads.close()
-                self._payloads = None
+        if self._appending is not None:
+            self._appending.stop("it was closed", self._close)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        head_file, self._head_file = self._head_file, None
+        payloads, self._payloads = self._payloads, None
+        try:
+            if head_file is not None:
+                head_file.close()
+        finally:
+            if payloads is not None:
+                payloads.close()
             self._store.close()
 
     def __enter__(self) -> Self:
@@ -633,6 +493,11 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _signing(party: Party) -> Sign:
+    signer, origin = party.signer("log"), party.origin
+    return lambda size, root: sign_checkpoint(origin, size, root, signer)
 
 
 def _signed_by(head: Checkpoint, key: bytes) -> bool:

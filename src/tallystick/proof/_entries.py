@@ -1,0 +1,73 @@
+"""Entries: statements with their place, as they come out of a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from tallystick.proof._merkle import leaf_hash
+from tallystick.proof._statements import Statement, parse_statement
+from tallystick.proof._store import Store
+
+__all__ = ["Entry", "walk_entries"]
+
+
+class Entry:
+    """One statement in its place; the statement is parsed when it is first looked at.
+
+    Args:
+        index: place in the journal, from 0.
+        data: the statement's bytes.
+        leaf: their RFC 9162 leaf hash, when it is known already.
+    """
+
+    __slots__ = ("_leaf", "_statement", "bytes", "index")
+
+    def __init__(self, index: int, data: bytes, leaf: bytes = b"") -> None:
+        self.index = index
+        self.bytes = data
+        self._leaf = leaf
+        self._statement: Statement | None = None
+
+    @property
+    def id(self) -> str:
+        """The statement's id: hex of its leaf hash."""
+        if not self._leaf:
+            self._leaf = leaf_hash(self.bytes)
+        return self._leaf.hex()
+
+    @property
+    def statement(self) -> Statement:
+        """The statement.
+
+        Raises:
+            EncodingError: the bytes are no statement of this version; only ready bytes can be so.
+        """
+        if self._statement is None:
+            self._statement = parse_statement(self.bytes)
+        return self._statement
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and (self.index, self.bytes) == (other.index, other.bytes)
+
+    def __hash__(self) -> int:
+        return hash((self.index, self.bytes))
+
+    def __repr__(self) -> str:
+        return f"Entry(index={self.index}, id={self.id!r})"
+
+
+def walk_entries(store: Store, start: int, stop: int) -> Iterator[Entry]:
+    """Walk over entries, about 4 MiB at a time; each part is proved against the signed root before it is given out.
+
+    Raises:
+        DamagedError: an entry is not what was signed.
+    """
+    tree = store.hashes.tree(start)
+    for first, entries, _ in store.segments.passes(start, stop):
+        leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+        tree.extend(leaves)
+        if tree.root() != store.root(tree.size):
+            # Which one it is shows when each is read by its own path.
+            entries = [store.read(first + at)[0] for at in range(len(entries))]
+        yield from map(Entry, range(first, first + len(entries)), entries, leaves)
