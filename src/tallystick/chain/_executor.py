@@ -20,7 +20,7 @@ from eth_hash.auto import keccak
 
 from ._answers import SERVER_ERROR, RpcError, data_hex
 from ._blocks import EMPTY_ROOT
-from ._transactions import MAX_INITCODE_BYTES, AccessList, SignedTransaction, intrinsic_gas
+from ._transactions import MAX_INITCODE_BYTES, AccessList, SignedTransaction, intrinsic_gas, least_gas
 
 __all__ = [
     "Applied",
@@ -318,8 +318,9 @@ def _objection_of_itself(transaction: SignedTransaction, block: BlockContext) ->
     fee, tip = transaction.max_fee_per_gas, transaction.max_priority_fee_per_gas
     if transaction.gas > block.gas_limit:
         return f"exceeds block gas limit: tx gas {transaction.gas}, block gas limit {block.gas_limit}"
-    if transaction.gas < transaction.intrinsic_gas:
-        return f"intrinsic gas too low: gas {transaction.gas}, minimum needed {transaction.intrinsic_gas}"
+    least = least_gas(transaction.to, transaction.data, transaction.access_list)
+    if transaction.gas < least:
+        return f"intrinsic gas too low: gas {transaction.gas}, minimum needed {least}"
     if not transaction.to and len(transaction.data) > MAX_INITCODE_BYTES:
         return f"max initcode size exceeded: code size {len(transaction.data)}, limit {MAX_INITCODE_BYTES}"
     if tip > fee:
@@ -353,9 +354,9 @@ def _gas_used(gas: int, computation: Any) -> tuple[int, int]:
 
 
 def _call(state: Any, request: CallRequest, fee: int) -> Called:
-    intrinsic = intrinsic_gas(request.to, request.data, request.access_list)
-    if request.gas < intrinsic:
-        raise RpcError(SERVER_ERROR, f"intrinsic gas too low: gas {request.gas}, minimum needed {intrinsic}")
+    least = least_gas(request.to, request.data, request.access_list)
+    if request.gas < least:
+        raise RpcError(SERVER_ERROR, f"intrinsic gas too low: gas {request.gas}, minimum needed {least}")
     computation = state.apply_transaction(
         _Message(
             sender=request.sender,
@@ -365,7 +366,7 @@ def _call(state: Any, request: CallRequest, fee: int) -> Called:
             gas=request.gas,
             max_fee_per_gas=fee,
             access_list=request.access_list,
-            intrinsic_gas=intrinsic,
+            intrinsic_gas=intrinsic_gas(request.to, request.data, request.access_list),
         )
     )
     used, refunded = _gas_used(request.gas, computation)

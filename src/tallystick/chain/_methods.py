@@ -38,6 +38,7 @@ CALL_GAS = 50_000_000
 # geth's estimateGasErrorRatio: the search stops when it is within 1.5%
 _ESTIMATE_TOLERANCE = 0.015
 _CALL_STIPEND = 2_300
+_TRANSFER_GAS = 21_000
 _MOST_FEE_BLOCKS = 1_024
 _TAGS = {"latest", "pending", "safe", "finalized"}
 
@@ -384,6 +385,9 @@ def _estimate_gas(chain: LocalChain, params: list[Any]) -> str:
     def attempt(gas: int) -> Called:
         return chain.executor.call(replace(request, gas=gas), state_root=root, block=context)
 
+    plain = request.to and not request.data and not request.access_list
+    if plain and high >= _TRANSFER_GAS and not chain.executor.code(request.to, state_root=root):
+        high = _TRANSFER_GAS
     try:
         first = attempt(high)
     except RpcError as error:

@@ -16,7 +16,7 @@ from eth_hash.auto import keccak
 
 from ._answers import SERVER_ERROR, UINT64, UINT256, RpcError, data_hex, quantity
 
-__all__ = ["MAX_TRANSACTION_BYTES", "SignedTransaction", "intrinsic_gas", "parse_transaction"]
+__all__ = ["MAX_TRANSACTION_BYTES", "SignedTransaction", "intrinsic_gas", "least_gas", "parse_transaction"]
 
 # geth's txMaxSize: 4 slots of 32 KiB
 MAX_TRANSACTION_BYTES = 128 * 1024
@@ -179,12 +179,18 @@ def _build(
 
 
 def intrinsic_gas(to: bytes, data: bytes, access_list: AccessList) -> int:
-    """Return what a transaction costs before its first instruction (EIP-2028, 2930 and 3860)."""
+    """Return what a transaction costs before its first instruction (EIP-2028, EIP-2930).
+
+    The two gas per word of creation code (EIP-3860) are left to the virtual machine, which charges them itself.
+    """
     zeros = data.count(0)
-    gas = 21_000 + 4 * zeros + 16 * (len(data) - zeros)
-    if not to:
-        gas += 32_000 + 2 * ((len(data) + 31) // 32)
+    gas = 21_000 + 4 * zeros + 16 * (len(data) - zeros) + (0 if to else 32_000)
     return gas + sum(2_400 + 1_900 * len(slots) for _, slots in access_list)
+
+
+def least_gas(to: bytes, data: bytes, access_list: AccessList) -> int:
+    """Return the limit below which a transaction is refused, EIP-3860 included."""
+    return intrinsic_gas(to, data, access_list) + (0 if to else 2 * ((len(data) + 31) // 32))
 
 
 def _recover(digest: bytes, r: int, s: int, parity: int) -> bytes:

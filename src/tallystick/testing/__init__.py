@@ -1,5 +1,35 @@
-"""."""
+"""What tests of Tallystick, and of what others build on it, share: behaviour suites that raise AssertionError.
+
+Names load when they are first asked for, since some need an extra.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._chains import CHAIN_CHECKS, anvil, check_chain, find_anvil, fund_on_anvil
+
+__all__ = ["CHAIN_CHECKS", "anvil", "check_chain", "find_anvil", "fund_on_anvil"]
+
+# name -> the private module that holds it
+_PLACES = {
+    "CHAIN_CHECKS": "_chains",
+    "anvil": "_chains",
+    "check_chain": "_chains",
+    "find_anvil": "_chains",
+    "fund_on_anvil": "_chains",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
