@@ -1,5 +1,36 @@
-"""."""
+"""One party's workspace: reads the settings, builds the rooms below, the only place that chooses back ends.
+
+with Node.init("hospital-a", name="Hospital A", passphrase=...) as node:
+    entry = node.record("document.recorded", {"title": "protocol"}, payload=pdf)
+    receipt = node.receipt(entry.id)
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._anchoring import Anchoring
+from ._consortium import Consortium, found, make_policy, seat_of
+from ._node import Node
+from ._peers import CardFile, Peers, format_card_file, parse_card_file
+from ._settings import AnchorSettings, ChainSettings, Settings
+from ._witnessing import WitnessAsk, format_ask, parse_ask
+from ._workspace import Workspace
+
+__all__ = [
+    "AnchorSettings",
+    "Anchoring",
+    "CardFile",
+    "ChainSettings",
+    "Consortium",
+    "Node",
+    "Peers",
+    "Settings",
+    "WitnessAsk",
+    "Workspace",
+    "format_ask",
+    "format_card_file",
+    "found",
+    "make_policy",
+    "parse_ask",
+    "parse_card_file",
+    "seat_of",
+]

@@ -4,15 +4,13 @@ version = 1
 name = "Hospital A"
 journal = "main"
 
-[chain]
-kind = "local"              # none, local or rpc
-path = "../chain"           # local: the chain's directory, relative to this file
-urls = ["http://..."]       # rpc: endpoints, tried in this order
-chain_id = 4221             # rpc: what the endpoints must answer
-genesis = "0x..."           # rpc: the hash of block 0
+[chain]                     # no such table: no chain
+path = "../chain"           # the file of an embedded chain, relative to this file; or
+urls = ["http://..."]       # a network's endpoints
+chain_id = 4221             # what it must answer; the other names are those of a chain's profile
+genesis = "0x..."           # the hash of block 0
 members = "0x..."           # address of the Members contract
 anchors = "0x..."           # address of the Anchors contract
-confirmations = 0           # blocks on top before something counts
 
 [anchor]
 every_statements = 1000     # anchor when so many statements are new
@@ -23,48 +21,58 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
+from tallystick.chain import Profile, parse_profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
 
-__all__ = ["SETTINGS_FILE", "AnchorSettings", "ChainKind", "ChainSettings", "Settings"]
+__all__ = ["SETTINGS_FILE", "AnchorSettings", "ChainSettings", "Settings"]
 
 SETTINGS_FILE = "tallystick.toml"
 SETTINGS_VERSION = 1
 SETTINGS_LIMIT = 64 * 1024  # bytes
-ChainKind = Literal["none", "local", "rpc"]
+_address = re.compile(r"0x[0-9a-f]{40}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
 class ChainSettings:
-    """Which chain a workspace anchors to."""
+    """Which chain a workspace anchors to, and where its contracts stand."""
 
-    kind: ChainKind = "none"
-    path: str = ""
-    urls: tuple[str, ...] = ()
-    chain_id: int = 0
-    genesis: str = ""
+    profile: Profile
     members: str = ""
     anchors: str = ""
-    confirmations: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(ChainKind):
-            raise ConfigurationError(f'chain.kind must be "none", "local" or "rpc", got "{self.kind}"')
-        if self.kind == "local" and not self.path:
-            raise ConfigurationError(
-                "a local chain needs chain.path", hint='add path = "../chain" under [chain]'
-            )
-        if self.kind == "rpc" and not self.urls:
-            raise ConfigurationError(
-                "an rpc chain needs chain.urls", hint='add urls = ["http://…"] under [chain]'
-            )
-        if self.chain_id < 0 or self.confirmations < 0:
-            raise ConfigurationError("chain.chain_id and chain.confirmations must be >= 0")
+        for name in ("members", "anchors"):
+            if getattr(self, name) and not _address(getattr(self, name)):
+                raise ConfigurationError(f"chain.{name} must be 0x and 40 lower-case hex digits")
+
+    @classmethod
+    def parse(cls, found: object, workspace: Path) -> ChainSettings:
+        """Read the table `[chain]`; a path in it starts at the workspace."""
+        if not isinstance(found, Mapping):
+            raise ConfigurationError("[chain] must be a table")
+        said = {"name": "chain", **found}
+        contracts = {name: said.pop(name) for name in ("members", "anchors") if name in said}
+        if not all(isinstance(address, str) for address in contracts.values()):
+            raise ConfigurationError("chain.members and chain.anchors must be strings")
+        profile = parse_profile(said)
+        if profile.path is not None:
+            profile = replace(profile, path=workspace / profile.path)
+        return cls(profile, **contracts)
+
+    def lines(self, workspace: Path) -> list[str]:
+        """Write the table's lines."""
+        profile = self.profile
+        if profile.path is not None:
+            profile = replace(profile, path=Path(os.path.relpath(profile.path, workspace)))
+        return _lines(profile, skip=("name",)) + _lines(self, skip=("profile",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class Settings:
 
     name: str
     journal: str = "main"
-    chain: ChainSettings = field(default_factory=ChainSettings)
+    chain: ChainSettings | None = None
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
 
     @classmethod
@@ -112,12 +120,12 @@ class Settings:
                 f"{SETTINGS_FILE} must have at most {SETTINGS_LIMIT} bytes, got {len(data)}"
             )
         try:
-            return cls.parse(data.decode())
+            return cls.parse(data.decode(), workspace)
         except UnicodeDecodeError as error:
             raise ConfigurationError(f"{SETTINGS_FILE} must be UTF-8") from error
 
     @classmethod
-    def parse(cls, text: str) -> Settings:
+    def parse(cls, text: str, workspace: Path) -> Settings:
         """Read settings from TOML text; raises as `read` does."""
         try:
             document = tomllib.loads(text)
@@ -128,32 +136,33 @@ class Settings:
             raise ConfigurationError(f"{SETTINGS_FILE} must say version = {SETTINGS_VERSION}")
         if version != SETTINGS_VERSION:
             raise UnknownFormatError(f"{SETTINGS_FILE} must have version {SETTINGS_VERSION}, got {version}")
-        chain = _section("chain", document.pop("chain", {}), ChainSettings)
+        chain = ChainSettings.parse(document.pop("chain"), workspace) if "chain" in document else None
         anchor = _section("anchor", document.pop("anchor", {}), AnchorSettings)
         settings = cast(Settings, _section("", document, cls, required=("name",), skip=("chain", "anchor")))
-        return replace(settings, chain=cast(ChainSettings, chain), anchor=cast(AnchorSettings, anchor))
+        return replace(settings, chain=chain, anchor=cast(AnchorSettings, anchor))
 
-    def format(self) -> str:
+    def format(self, workspace: Path) -> str:
         """Write settings as TOML text; `parse` reads it back equal."""
         lines = [f"version = {SETTINGS_VERSION}", *_lines(self, skip=("chain", "anchor"))]
-        for name, section in (("chain", self.chain), ("anchor", self.anchor)):
-            lines += ["", f"[{name}]", *_lines(section)]
+        if self.chain is not None:
+            lines += ["", "[chain]", *self.chain.lines(workspace)]
+        if self.anchor != AnchorSettings():
+            lines += ["", "[anchor]", *_lines(self.anchor)]
         return "\n".join(lines) + "\n"
 
 
 def _lines(section: Any, *, skip: tuple[str, ...] = ()) -> list[str]:
     shown = [f for f in fields(section) if f.name not in skip]
-    return [
-        f"{f.name} = {_toml(getattr(section, f.name))}"
-        for f in shown
-        if getattr(section, f.name) != f.default or f.name == "kind"
-    ]
+    said = [(f.name, getattr(section, f.name)) for f in shown if getattr(section, f.name) != f.default]
+    return [f"{name} = {_toml(value)}" for name, value in said]
 
 
 def _toml(value: object) -> str:
     # A JSON string without surrogates is a TOML basic string; tuples are arrays of such strings.
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, Path):
+        value = str(value)
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,0 +1,225 @@
+"""Anchoring: a journal's heads go to the contract `Anchors`, each exactly once, through crashes and restarts.
+
+- An intent's id is `anchor/<size>/<root>`: putting the same head again changes nothing, whoever tries again.
+- The consistency proof starts at the head that the chain has now. When another anchor of ours overtook this one, the
+  outbox asks for the call to be rebuilt; a head that the chain has already, or is beyond, is no longer needed.
+- What is mined is written to `anchors.json`; losing that file loses nothing, because the chain tells it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallystick.errors import ChainError, ConfigurationError, RevertError, RollbackError
+from tallystick.proof import (
+    AnchorClaim,
+    Clock,
+    Journal,
+    Party,
+    check_format,
+    format_anchor,
+    format_json,
+    journal_id,
+    parse_anchor,
+    parse_json,
+)
+
+from ._settings import ChainSettings
+from ._workspace import Workspace, read_small, write_small
+
+if TYPE_CHECKING:
+    from tallystick.chain import Call, Chain, Intent
+
+__all__ = ["Anchoring", "read_claims"]
+
+_FORMAT = "tallystick/anchors"
+
+
+def read_claims(path: Path) -> list[AnchorClaim]:
+    """Read the anchored heads of a workspace, ascending by size; without proofs.
+
+    Raises:
+        EncodingError: the file is not what was written.
+    """
+    data = read_small(path)
+    if data is None:
+        return []
+    document = check_format(parse_json(data.removesuffix(b"\n")), _FORMAT)
+    return sorted((parse_anchor(item) for item in document["anchors"]), key=lambda claim: claim.size)
+
+
+def _write_claims(path: Path, claims: Sequence[AnchorClaim]) -> None:
+    document = {"anchors": [format_anchor(claim) for claim in claims], "type": _FORMAT, "v": 1}
+    write_small(path, format_json(document) + b"\n")
+
+
+class Anchoring:
+    """The anchors of one journal on one chain.
+
+    Args:
+        workspace: where outbox and anchored heads are kept.
+        settings: the chain and its contracts.
+        party: its chain key signs and pays.
+        journal: whose heads are anchored.
+        clock: microseconds since the epoch.
+        chain: an open chain to share; otherwise one is opened by the settings and closed by `close`.
+
+    Raises:
+        ConfigurationError: the settings name no contract.
+        MissingExtraError: the chain extra is not installed.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: ChainSettings,
+        party: Party,
+        journal: Journal,
+        *,
+        clock: Clock,
+        chain: Chain | None = None,
+    ) -> None:
+        if not settings.anchors:
+            raise ConfigurationError(
+                "the settings name no Anchors contract",
+                hint="run `tallystick members found`, or set chain.members and chain.anchors in tallystick.toml",
+            )
+        # Imported here: the door of this room opens on the base install.
+        from tallystick.chain import Account, Anchors, Outbox, connect
+
+        self._workspace, self._journal = workspace, journal
+        self._own = chain is None
+        self.chain: Chain = connect(settings.profile, clock=clock) if chain is None else chain
+        self._anchors = Anchors(self.chain.web3, settings.anchors)
+        self._id = journal_id(journal.origin)
+        self.account = Account(party.secret("chain"))
+        self._outbox = Outbox(
+            workspace.outbox, self.chain, account=self.account, rebuild=self._rebuild, clock=clock
+        )
+
+    def close(self) -> None:
+        """Close the outbox, and the chain if this opened it."""
+        self._outbox.close()
+        if self._own:
+            self.chain.close()
+
+    def head(self) -> tuple[int, bytes] | None:
+        """Return size and root of the journal's head on the chain; None when nothing is anchored."""
+        head = self._anchors.heads(self._id)
+        return None if head is None else (head.size, head.root)
+
+    def check(self) -> None:
+        """Hold the journal against its head on the chain.
+
+        Raises:
+            RollbackError: the journal stands below the chain's head, or has another root there.
+        """
+        head = self.head()
+        if head is not None and (head[0] > self._journal.size or self._journal.root(head[0]) != head[1]):
+            raise RollbackError(
+                f"the chain has this journal's head at size {head[0]}, the journal here is not its continuation",
+                hint="this looks like a restored backup: fetch the newer journal, or ask the members for a new epoch",
+            )
+
+    def anchor(self, *, timeout_s: float | None = None) -> list[AnchorClaim]:
+        """Anchor the journal's head, and finish what an earlier run began.
+
+        Returns:
+            The anchors that are new, ascending; empty when the head stands on the chain already.
+
+        Raises:
+            ChainError: the contract refused, or it is not mined in time (it is kept and goes on later).
+            ChainUnreachableError: nobody answers; the intent is kept.
+            FundsError: the account cannot pay.
+            RollbackError: see `check`.
+        """
+        self.check()
+        if self.chain.is_local and self.chain.balance(self.account.address) == 0:
+            self.chain.fund(self.account.address)
+        size, root = self._journal.size, self._journal.root()
+        head = self.head()
+        wanted = ""
+        if size and (head is None or head[0] < size):
+            wanted = f"anchor/{size}/{root.hex()}"
+            self._outbox.put(wanted, self._call(size, root, head))
+            # What was refused before may be mended now, for instance by a vote of the members.
+            self._outbox.retry(wanted)
+        if self._outbox.pending():
+            self._outbox.flush(timeout_s=timeout_s)
+        if wanted:
+            self._check_done(wanted)
+        return self._collect()
+
+    def _check_done(self, intent_id: str) -> None:
+        intent = self._outbox.intent(intent_id)
+        if intent.state == "failed":
+            raise RevertError(
+                f"the contract refused the anchor: {intent.reason}",
+                hint="is this party an active member? see `tallystick members`",
+                reason=intent.reason,
+            )
+        if intent.state in ("waiting", "signed"):
+            raise ChainError(
+                "the anchor is not mined yet", hint="it is kept: `tallystick anchor` goes on with it"
+            )
+
+    def _call(self, size: int, root: bytes, head: tuple[int, bytes] | None) -> Call:
+        proof = self._journal.consistency(head[0], size) if head else []
+        return self._anchors.anchor(self._id, size=size, root=root, proof=proof)
+
+    def _rebuild(self, intent: Intent) -> Call | None:
+        _, size_text, root_text = intent.id.split("/")
+        size, head = int(size_text), self.head()
+        if head is not None and head[0] >= size:
+            return None
+        return self._call(size, bytes.fromhex(root_text), head)
+
+    def _collect(self) -> list[AnchorClaim]:
+        """Write down what the chain has and `anchors.json` has not."""
+        known = read_claims(self._workspace.anchors)
+        sizes = {claim.size for claim in known}
+        fresh = []
+        for anchoring in self._anchors.history(self._id):
+            if anchoring.size in sizes:
+                break
+            fresh.append(self._claim(anchoring))
+        if fresh:
+            _write_claims(self._workspace.anchors, sorted([*known, *fresh], key=lambda claim: claim.size))
+        return fresh[::-1]
+
+    def _claim(self, anchoring: Any) -> AnchorClaim:
+        return AnchorClaim(
+            chain_id=self.chain.chain_id,
+            genesis=self.chain.genesis,
+            contract=self._anchors.address,
+            block=anchoring.block,
+            block_hash=self.chain.block(anchoring.block).hash,
+            size=anchoring.size,
+            root=anchoring.root,
+            consistency=(),
+        )
+
+
+def with_proof(
+    claims: Sequence[AnchorClaim], journal: Journal, *, index: int, size: int
+) -> AnchorClaim | None:
+    """Choose the anchor of a receipt, with the proof between it and the receipt's head.
+
+    Args:
+        claims: ascending by size.
+        journal: makes the proof.
+        index: of the statement.
+        size: of the receipt's head.
+
+    Returns:
+        An anchor of that very head if there is one, else the first that covers the statement, else None.
+    """
+    covering = [claim for claim in claims if claim.size > index]
+    if not covering:
+        return None
+    claim = next((claim for claim in covering if claim.size == size), covering[0])
+    old, new = sorted((claim.size, size))
+    return replace(claim, consistency=() if old == new else tuple(journal.consistency(old, new)))

@@ -1,0 +1,238 @@
+"""Several parties: founding the contracts, and a whole consortium in one process for tests and pilots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tallystick.errors import ConfigurationError
+from tallystick.proof import (
+    STANDARD_KINDS,
+    AnchorPolicy,
+    Clock,
+    Kinds,
+    PinnedParty,
+    Policy,
+    WitnessPolicy,
+    chain_address,
+    journal_id,
+    system_clock,
+    verify,
+)
+
+from ._node import Node
+from ._peers import CardFile, format_card_file
+from ._settings import ChainSettings
+
+if TYPE_CHECKING:
+    from tallystick.chain import Chain, Profile, Seat
+    from tallystick.proof import Card
+
+__all__ = ["Consortium", "found", "make_policy", "seat_of"]
+
+PILOT_SCRYPT_N = 2**12
+
+
+def seat_of(cards: Sequence[Card]) -> Seat:
+    """The seat of a party in the contract `Members`: hashes of its id, journal and newest card, and its account."""
+    from tallystick.chain import Keys, Seat, hashed_id
+
+    card = cards[-1]
+    account = chain_address(card.keys["chain"])
+    return Seat(
+        hashed_id(card.party), journal_id(card.origin), Keys(account, account, bytes.fromhex(card.hash))
+    )
+
+
+def found(node: Node, chain: Chain, members: Sequence[CardFile], *, threshold: int) -> tuple[str, str]:
+    """Deploy `Members` with these founders, and `Anchors` that asks it.
+
+    Running it again after a crash goes on where it stopped: the outbox sends each contract once.
+
+    Args:
+        node: pays and signs; usually one of the founders.
+        chain: where.
+        members: the founders' cards, the node's own included if it takes part.
+        threshold: how many members must approve, a majority.
+
+    Returns:
+        Addresses of `Members` and `Anchors`.
+    """
+    from tallystick.chain import Account, Anchors, Members, Outbox
+
+    account = Account(node.party.secret("chain"))
+    if chain.is_local and chain.balance(account.address) == 0:
+        chain.fund(account.address)
+    seats = [seat_of(member.cards) for member in members]
+    with Outbox(node.workspace.outbox, chain, account=account) as outbox:
+        contract = outbox.send("found/members", Members.deploy_call(seats, threshold=threshold)).contract
+        return contract, outbox.send("found/anchors", Anchors.deploy_call(contract)).contract
+
+
+def make_policy(
+    name: str,
+    parties: Sequence[CardFile],
+    *,
+    need: int | None = None,
+    anchor: AnchorPolicy | None = None,
+    ask: Sequence[str] = ("party",),
+) -> Policy:
+    """Make a policy that pins these parties, each of them a witness of the others.
+
+    Args:
+        name: whose policy it is.
+        parties: known parties; their names must differ.
+        need: how many other parties must have witnessed; by default the smallest number of which no two
+            histories can both have so many.
+        anchor: the chain that counts.
+        ask: what must be proved.
+    """
+    pinned = tuple(PinnedParty(party.name, party.cards) for party in parties)
+    witnesses = None
+    if len(parties) > 1:
+        others = len(parties) - 1
+        witnesses = WitnessPolicy(tuple(party.id for party in parties), need or others // 2 + 1)
+    return Policy(name, pinned, witnesses, anchor, tuple(ask))
+
+
+class Consortium:
+    """Several nodes in one process over one embedded chain: every member knows and witnesses every other.
+
+    Args:
+        directory: holds one workspace per member, and the chain.
+        names: legal names; or how many members of the names Hospital A, Hospital B, ...
+        clock: microseconds since the epoch.
+        kinds: kinds that may be recorded.
+        passphrase: of all key files; a consortium in one process is for tests and pilots.
+
+    Raises:
+        ConfigurationError: fewer than one member, or a directory that is in use.
+        MissingExtraError: the chain extra is not installed.
+
+    Example:
+        >>> with Consortium(3, directory=tmp_path) as consortium:              # doctest: +SKIP
+        ...     consortium.nodes[0].record("document.recorded", {"title": "protocol"})
+        ...     consortium.witness(); consortium.anchor(); consortium.audit()
+    """
+
+    def __init__(
+        self,
+        names: int | Sequence[str],
+        *,
+        directory: Path,
+        clock: Clock = system_clock,
+        kinds: Kinds = STANDARD_KINDS,
+        passphrase: str = "a consortium in one process",  # noqa: S107 - protects nothing: all keys lie in one directory
+    ) -> None:
+        from tallystick.chain import LocalChain, Profile, connect
+
+        names = (
+            [f"Hospital {chr(65 + number)}" for number in range(names)]
+            if isinstance(names, int)
+            else list(names)
+        )
+        if not names or len(set(names)) != len(names) or len(names) > 26:
+            raise ConfigurationError(
+                f"a consortium must have 1 to 26 members of different names, got {len(names)}"
+            )
+        self.directory = directory
+        self.nodes: list[Node] = []
+        profile: Profile = Profile("chain", path=directory / "chain.sqlite")
+        directory.mkdir(parents=True, exist_ok=True)
+        LocalChain(directory / "chain.sqlite", clock=clock).close()
+        self.chain: Chain = connect(profile, clock=clock)
+        try:
+            for name in names:
+                place = directory / "-".join(name.lower().split())
+                self.nodes.append(
+                    Node.init(
+                        place,
+                        name=name,
+                        passphrase=passphrase,
+                        clock=clock,
+                        kinds=kinds,
+                        scrypt_n=PILOT_SCRYPT_N,
+                    )
+                )
+            self._introduce(profile)
+        except BaseException:
+            self.close()
+            raise
+
+    def _introduce(self, profile: Profile) -> None:
+        for node in self.nodes:
+            for other in self.nodes:
+                if other is not node:
+                    node.import_card(format_card_file(other.party.cards))
+        members, anchors = found(self.nodes[0], self.chain, self.cards, threshold=len(self.nodes) // 2 + 1)
+        for node in self.nodes:
+            node.set_chain(ChainSettings(profile, members, anchors))
+
+    @property
+    def cards(self) -> list[CardFile]:
+        """All members' cards."""
+        return [CardFile(node.party.cards) for node in self.nodes]
+
+    def witness(self) -> None:
+        """Let every member witness every other member's newest head."""
+        for node in self.nodes:
+            for other in self.nodes:
+                if other is not node:
+                    seen = other.witness.size(node.origin)
+                    node.add_cosignatures(other.cosign(node.ask_witness(seen=[seen])).note)
+
+    def anchor(self) -> int:
+        """Anchor every member's newest head; how many are new."""
+        return sum(len(node.anchor(chain=self.chain)) for node in self.nodes)
+
+    def policy(self, name: str = "everybody here", *, ask: Sequence[str] = ("party",)) -> Policy:
+        """A policy that pins all members and this chain, which one operator runs."""
+        settings = self.nodes[0].settings.chain
+        assert settings is not None
+        anchor = AnchorPolicy(self.chain.chain_id, self.chain.genesis, settings.anchors, local=True)
+        return make_policy(name, self.cards, anchor=anchor, ask=ask)
+
+    def audit(self, *, check: Callable[[Any], None] | None = None) -> int:
+        """Verify everything again: every hash of every journal, every head on the chain, every receipt.
+
+        Args:
+            check: called with each report.
+
+        Returns:
+            How many receipts were verified.
+
+        Raises:
+            DamagedError: a journal does not hash to what was signed.
+            RollbackError: a journal is not the continuation of its head on the chain.
+            VerificationError: a receipt does not verify.
+        """
+        policy, count = self.policy(), 0
+        for node in self.nodes:
+            node.journal.verify()
+            way = node.anchoring(chain=self.chain)
+            try:
+                way.check()
+            finally:
+                way.close()
+            for index in range(node.journal.size):
+                report = verify(node.receipt(index).format(), policy=policy)
+                count += 1
+                if check is not None:
+                    check(report)
+        return count
+
+    def close(self) -> None:
+        """Close all nodes and the chain."""
+        for node in self.nodes:
+            node.close()
+        self.chain.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,307 @@
+"""A node: one party's workspace, with its keys, journal, peers, witness and anchors put together.
+
+The only place that chooses back ends: which files, which chain, which kinds. Every method that shows a statement to
+somebody relies on the journal's promise that it is durable before it returns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tallystick.errors import ConfigurationError, LockedError, StorageError
+from tallystick.proof import (
+    STANDARD_KINDS,
+    AnchorClaim,
+    Checkpoint,
+    Clock,
+    Draft,
+    Entry,
+    Journal,
+    Kinds,
+    Party,
+    Randomness,
+    Witness,
+    system_clock,
+)
+
+from ._anchoring import Anchoring, read_claims
+from ._evidence import Evidence
+from ._peers import Peers
+from ._settings import SETTINGS_FILE, ChainSettings, Settings
+from ._witnessing import WitnessAsk, sign_ask
+from ._workspace import Workspace, head_file, write_small
+
+if TYPE_CHECKING:
+    from tallystick.chain import Chain
+
+__all__ = ["Node"]
+
+SCRYPT_N = 2**17
+
+
+class Node(Evidence):
+    """One party's workspace; made by `init` or `open`, closed by ``with`` or `close`.
+
+    Attributes:
+        workspace: where the files stand.
+        settings: as read from `tallystick.toml`.
+        party: the keys.
+        journal: the party's journal.
+        peers: imported cards.
+        read_only: opened beside another process that writes.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        party: Party,
+        journal: Journal,
+        *,
+        clock: Clock,
+        read_only: bool,
+    ) -> None:
+        super().__init__(party, journal, Peers(workspace.peers), read_claims(workspace.anchors))
+        self.workspace, self.settings, self.read_only = workspace, settings, read_only
+        self._clock = clock
+        self._witness: Witness | None = None
+
+    @classmethod
+    def init(
+        cls,
+        path: Path | str,
+        *,
+        name: str,
+        passphrase: str,
+        journal: str = "main",
+        chain: ChainSettings | None = None,
+        clock: Clock = system_clock,
+        randomness: Randomness = os.urandom,
+        kinds: Kinds = STANDARD_KINDS,
+        scrypt_n: int = SCRYPT_N,
+    ) -> Node:
+        """Make a workspace: keys, settings, an empty journal, an empty witness state.
+
+        Args:
+            path: a directory that is not there, or is empty.
+            name: legal name of the party.
+            passphrase: protects the key file.
+            journal: name of the journal.
+            chain: where to anchor; can be set later.
+            clock: microseconds since the epoch.
+            randomness: source of keys and nonces.
+            kinds: kinds that may be recorded.
+            scrypt_n: cost of the key file's passphrase; lower it in tests and throw-away pilots only.
+
+        Raises:
+            ConfigurationError: something stands there already.
+            CardError: a name that cannot stand on a card.
+            KeyFileError: an empty passphrase.
+        """
+        workspace = Workspace(Path(path))
+        if workspace.path.exists() and any(workspace.path.iterdir()):
+            raise ConfigurationError(
+                f"{workspace.path} is not empty", hint="name a new directory, or open this one as it is"
+            )
+        party = Party.create(name, journal=journal, randomness=randomness)
+        settings = Settings(name=name, journal=journal, chain=chain)
+        try:
+            workspace.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{workspace.path} could not be made: {error.strerror}") from error
+        party.save(workspace.keys, passphrase, n=scrypt_n)
+        Witness.create(party, workspace.witness, clock=clock)
+        # Settings last: without them there is no workspace, so a crash before leaves nothing half made in use.
+        write_small(workspace.path / SETTINGS_FILE, settings.format(workspace.path).encode())
+        return cls._of(
+            workspace, settings, party, clock=clock, randomness=randomness, kinds=kinds, read_only=False
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str = ".",
+        *,
+        passphrase: str,
+        clock: Clock = system_clock,
+        randomness: Randomness = os.urandom,
+        kinds: Kinds = STANDARD_KINDS,
+        read_only: bool = False,
+    ) -> Node:
+        """Open a workspace.
+
+        Args:
+            path: its directory.
+            passphrase: opens the key file.
+            clock: microseconds since the epoch.
+            randomness: source of nonces.
+            kinds: kinds that may be recorded.
+            read_only: read beside another process; nothing can be recorded or signed.
+
+        Raises:
+            NotFoundError: no workspace here.
+            ConfigurationError: settings that do not fit.
+            KeyFileError: the wrong passphrase, or a damaged key file.
+            LockedError: another process writes here.
+            RollbackError: the journal stands below a remembered head: a restored backup.
+            DamagedError: what stands on the disk is not what was written.
+        """
+        workspace = Workspace(Path(path))
+        settings = Settings.read(workspace.path)
+        party = Party.load(workspace.keys, passphrase)
+        return cls._of(
+            workspace, settings, party, clock=clock, randomness=randomness, kinds=kinds, read_only=read_only
+        )
+
+    @classmethod
+    def _of(
+        cls,
+        workspace: Workspace,
+        settings: Settings,
+        party: Party,
+        *,
+        clock: Clock,
+        randomness: Randomness,
+        kinds: Kinds,
+        read_only: bool,
+    ) -> Node:
+        if party.card.journal != settings.journal:
+            raise ConfigurationError(
+                f"the keys are of the journal {party.card.journal}, the settings of {settings.journal}"
+            )
+        if read_only:
+            journal = Journal.read(workspace.journal, party=party)
+        else:
+            remembered = [
+                Checkpoint(party.origin, claim.size, claim.root, b"")
+                for claim in read_claims(workspace.anchors)
+            ]
+            journal = Journal.open(
+                workspace.journal,
+                party=party,
+                clock=clock,
+                kinds=kinds,
+                randomness=randomness,
+                remembered=remembered,
+                head_file=head_file(party.origin),
+            )
+        try:
+            return cls(workspace, settings, party, journal, clock=clock, read_only=read_only)
+        except BaseException:
+            journal.close()
+            raise
+
+    def record(
+        self,
+        kind: str,
+        body: dict[str, Any],
+        *,
+        links: dict[str, list[str]] | None = None,
+        payload: bytes | None = None,
+        fields: Mapping[str, Any] | None = None,
+        media: str = "application/octet-stream",
+        subject: str = "",
+    ) -> Entry:
+        """State something; durable when it returns. See `Draft` for the arguments.
+
+        Raises:
+            StatementError: it does not fit its kind or the profile; nothing was written.
+        """
+        return self.record_many([Draft(kind, body, links, payload, fields, media, subject)])[0]
+
+    def record_many(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """State several things, all or none of them; durable when it returns."""
+        return self.journal.append_many(drafts)
+
+    def log(self, *, kind: str = "", since: int = 0, until: int | None = None) -> Iterator[Entry]:
+        """Walk over the journal's entries.
+
+        Args:
+            kind: only this kind; ``noun.`` takes all verbs of a noun.
+            since: microseconds, claimed times from here on.
+            until: microseconds, claimed times before this.
+        """
+        for entry in self.journal.entries():
+            said = entry.statement
+            fits = not kind or said.kind == kind or (kind.endswith(".") and said.kind.startswith(kind))
+            if fits and said.at >= since and (until is None or said.at < until):
+                yield entry
+
+    @property
+    def witness(self) -> Witness:
+        """This party as a witness of others."""
+        if self.read_only:
+            raise LockedError(
+                "this workspace is open for reading only", hint="wait until the other process is done"
+            )
+        if self._witness is None:
+            self._witness = Witness(self.party, self.workspace.witness, clock=self._clock)
+        return self._witness
+
+    def cosign(self, ask: WitnessAsk) -> Checkpoint:
+        """Witness another party's head; see `sign_ask`. Only parties whose card was imported are witnessed.
+
+        Raises:
+            NotFoundError: the asking party is not known here.
+            CardError: its cards contradict the ones known.
+            WitnessConflictError: the ask starts from another size than this witness has seen.
+            ForkError: the head does not follow what this witness has seen.
+        """
+        self.peers.get(ask.checkpoint.origin)
+        return sign_ask(self.witness, ask)
+
+    def anchoring(self, *, chain: Chain | None = None) -> Anchoring:
+        """Open the way to the chain; close it after use.
+
+        Args:
+            chain: an open chain to share with other nodes of this process.
+        """
+        if self.settings.chain is None:
+            raise ConfigurationError(
+                "this workspace has no chain",
+                hint="set [chain] in tallystick.toml, or `tallystick init --chain`",
+            )
+        return Anchoring(
+            self.workspace, self.settings.chain, self.party, self.journal, clock=self._clock, chain=chain
+        )
+
+    def anchor_due(self) -> bool:
+        """Say whether the settings' count or age asks for an anchor now."""
+        rule, anchored = self.settings.anchor, max((claim.size for claim in self._claims), default=0)
+        fresh = self.journal.size - anchored
+        if not fresh:
+            return False
+        age_s = (self._clock() - self.journal.statement(anchored).at) / 1_000_000
+        return fresh >= rule.every_statements or age_s >= rule.every_seconds
+
+    def anchor(self, *, chain: Chain | None = None, timeout_s: float | None = None) -> list[AnchorClaim]:
+        """Anchor the newest head, and finish what an earlier run began; see `Anchoring.anchor`."""
+        way = self.anchoring(chain=chain)
+        try:
+            fresh = way.anchor(timeout_s=timeout_s)
+        finally:
+            way.close()
+        self._claims = read_claims(self.workspace.anchors)
+        return fresh
+
+    def set_chain(self, chain: ChainSettings) -> None:
+        """Write another chain into the settings."""
+        self.settings = replace(self.settings, chain=chain)
+        write_small(self.workspace.path / SETTINGS_FILE, self.settings.format(self.workspace.path).encode())
+
+    def close(self) -> None:
+        """Close the journal and give its lock back."""
+        self.journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

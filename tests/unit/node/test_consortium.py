@@ -1,0 +1,141 @@
+"""Several nodes over one embedded chain; everything is verified again after each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick.chain import connect
+from tallystick.errors import (
+    ChainMismatchError,
+    ConfigurationError,
+    RevertError,
+    RollbackError,
+    VerificationError,
+)
+from tallystick.node import Consortium, Node
+from tallystick.proof import Policy, verify
+
+TITLE = {"title": "protocol"}
+
+
+@pytest.fixture
+def consortium(tmp_path: Path) -> Iterator[Consortium]:
+    with Consortium(3, directory=tmp_path) as made:
+        yield made
+
+
+def test_the_whole_loop_holds_after_every_step(consortium: Consortium) -> None:
+    for _ in range(3):
+        for node in consortium.nodes:
+            node.record("document.recorded", TITLE, payload=b"text")
+        consortium.audit()
+        consortium.witness()
+        consortium.audit()
+        assert consortium.anchor() == 3
+        consortium.audit()
+    assert consortium.audit() == 9
+
+
+def test_anchoring_the_same_head_again_sends_nothing(consortium: Consortium) -> None:
+    consortium.nodes[0].record("document.recorded", TITLE)
+    assert consortium.anchor() == 1
+    before = consortium.chain.head().number
+    assert consortium.anchor() == 0
+    assert consortium.chain.head().number == before
+
+
+def test_a_receipt_proves_party_and_witnesses_and_claims_its_anchor(consortium: Consortium) -> None:
+    entry = consortium.nodes[0].record("document.recorded", TITLE)
+    consortium.witness()
+    consortium.anchor()
+    report = verify(
+        consortium.nodes[0].receipt(entry.id).format(), policy=consortium.policy(ask=("party", "witnesses"))
+    )
+    assert [report.standing(topic) for topic in ("party", "witnesses", "anchor")] == [
+        "proved",
+        "proved",
+        "claimed",
+    ]
+
+
+def test_an_anchor_of_a_chain_with_one_operator_can_never_be_asked_for(consortium: Consortium) -> None:
+    with pytest.raises(PolicyError):
+        consortium.policy(ask=("anchor",))
+
+
+def test_losing_the_list_of_anchors_loses_nothing(consortium: Consortium) -> None:
+    node = consortium.nodes[0]
+    for _ in range(2):
+        node.record("document.recorded", TITLE)
+        node.anchor(chain=consortium.chain)
+    before = node.claims
+    node.workspace.anchors.unlink()
+    assert node.anchor(chain=consortium.chain) == before
+
+
+def test_losing_the_outbox_sends_nothing_twice(consortium: Consortium) -> None:
+    node = consortium.nodes[1]
+    node.record("document.recorded", TITLE)
+    node.anchor(chain=consortium.chain)
+    for path in node.workspace.path.glob("outbox.sqlite*"):
+        path.unlink()
+    assert node.anchor(chain=consortium.chain) == []
+
+
+def test_a_journal_behind_its_head_on_the_chain_is_refused(consortium: Consortium, tmp_path: Path) -> None:
+    node = consortium.nodes[0]
+    node.record("document.recorded", TITLE)
+    node.anchor(chain=consortium.chain)
+    chain, size = node.settings.chain, node.journal.size
+    assert chain is not None
+    assert size == 1
+
+    class Younger:
+        """The same journal, as an old backup would show it."""
+
+        origin, size = node.origin, 0
+
+    way = node.anchoring(chain=consortium.chain)
+    way._journal = Younger()  # type: ignore[assignment]
+    try:
+        with pytest.raises(RollbackError):
+            way.check()
+    finally:
+        way.close()
+
+
+def test_a_party_that_is_no_member_cannot_anchor(consortium: Consortium, tmp_path: Path) -> None:
+    with Node.init(tmp_path / "stranger", name="Stranger", passphrase="x", scrypt_n=2**4) as stranger:
+        settings = consortium.nodes[0].settings.chain
+        assert settings is not None
+        stranger.set_chain(settings)
+        stranger.record("document.recorded", TITLE)
+        for _ in range(2):  # trying again tries again, and does not pass over it in silence
+            with pytest.raises(RevertError, match="Anchors"):
+                stranger.anchor(chain=consortium.chain)
+
+
+def test_a_workspace_of_one_chain_refuses_another(consortium: Consortium, tmp_path: Path) -> None:
+    from tallystick.chain import LocalChain
+
+    node = consortium.nodes[0]
+    node.record("document.recorded", TITLE)
+    node.anchor(chain=consortium.chain)
+    LocalChain(tmp_path / "other").close()
+    with connect(str(tmp_path / "other")) as other, pytest.raises(ChainMismatchError):
+        node.anchor(chain=other)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError):
+        Consortium(["A", "A"], directory=tmp_path)
+
+
+def test_a_policy_for_everybody_can_be_met(consortium: Consortium) -> None:
+    policy = consortium.policy(ask=("party", "witnesses"))
+    assert isinstance(policy, Policy)
+    assert policy.witnesses is not None
+    assert policy.witnesses.need == 2
