@@ -88,6 +88,12 @@ class World:
     def block(self) -> int:
         return int(self.web3.eth.block_number)
 
+    def fund(self, sender: str) -> None:
+        """Give an account money, once; takes a block."""
+        if sender not in self._funded:
+            self.chain.fund(address(sender), 10**20)
+            self._funded.add(sender)
+
     def send(self, sender: str, call: Call) -> Done:
         """Send a call that must succeed."""
         status, done = self._send(sender, call)
@@ -140,9 +146,7 @@ class World:
 
     def _send(self, sender: str, call: Call) -> tuple[int, Done]:
         who = account(sender)
-        if sender not in self._funded:
-            self.chain.fund(who.address, 10**20)
-            self._funded.add(sender)
+        self.fund(sender)
         signed = who.sign_transaction(
             {
                 "chainId": 4221,
