@@ -137,6 +137,8 @@ class ChainStore:
     def __getitem__(self, key: bytes) -> bytes:
         found = self._cache.get(key)
         if found is None:
+            if self.is_new:
+                raise KeyError(key)  # there is no table yet
             row = self.row("SELECT value FROM nodes WHERE hash = ?", (bytes(key),))
             if row is None:
                 raise KeyError(key)
