@@ -173,10 +173,12 @@ class Segments:
         What is dropped was never acknowledged: no checkpoint covers it.
         """
         first, end = self.end_of(size)
-        dropped = 0
-        for later in [index for index in self._firsts if index > first]:
-            dropped += self._file(later).size()
-            self._open.pop(later).close()
+        dropped, unlinked = 0, [index for index in self._firsts if index > first]
+        for later in unlinked:
+            # A crash may have come before its first bytes: it need not even begin as a segment.
+            file = self._open.pop(later, None) or self._files.open(self._path(later))
+            dropped += file.size()
+            file.close()
             self._files.unlink(self._path(later))
             self._firsts.remove(later)
         if size:
@@ -188,7 +190,7 @@ class Segments:
                 file.truncate(end)
                 file.sync()
             dropped += excess
-        if dropped:
+        if unlinked:
             self._files.sync_directory(self._directory)
         self._end = end
         return dropped
