@@ -8,7 +8,6 @@ training itself needs numpy.
 from __future__ import annotations
 
 from tallystick.learning._assessment import assess, bucket
-from tallystick.learning._hops import recheck_aggregate, recheck_model
 from tallystick.learning._rounds import (
     FederatedRun,
     RoundClosed,
@@ -41,8 +40,6 @@ __all__ = [
     "assess",
     "bucket",
     "parse_vector",
-    "recheck_aggregate",
-    "recheck_model",
     "run_rounds",
     "scaling_of",
     "train_alone",

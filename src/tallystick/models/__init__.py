@@ -10,7 +10,6 @@ from __future__ import annotations
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
 from tallystick.models._file import format_model, parse_model
-from tallystick.models._hops import decision_record, recheck_decision
 from tallystick.models._linear import MAX_REASONS, Fidelity, LinearModel, Reason
 from tallystick.models._numbers import parse_decimal, units
 from tallystick.models._parameters import (
@@ -40,14 +39,12 @@ __all__ = [
     "Split",
     "Table",
     "Weights",
-    "decision_record",
     "evaluate",
     "format_model",
     "format_parameters",
     "parse_decimal",
     "parse_model",
     "parse_parameters",
-    "recheck_decision",
     "split",
     "units",
     "weights_of",

@@ -9,6 +9,7 @@ than that of the rows themselves (noise adds to gaps), so its draws are shifted 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LEAST_OF_EACH_CLASS: Final = 5  # fewer rows of a class say nothing about ranking
 BINS: Final = 10
+_Z: Final = 1.959963984540054
 _CHUNK: Final = 4_000_000  # weights held in memory at once
 
 
@@ -42,11 +44,21 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows of like probability: how many, the probability's mean, and how many of them were positive."""
+    """Rows of like probability.
+
+    Args:
+        count: how many rows.
+        mean_probability: what the model said, on average.
+        positive_share: how many of them were positive.
+        low: lower end of the share's 95% Wilson interval.
+        high: upper end.
+    """
 
     count: int
     mean_probability: float
     positive_share: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +254,15 @@ def _bins(p: Any, y: Any) -> tuple[Bin, ...]:
     member = _membership(p)
     counts, sums, positives = member.sum(axis=0), p @ member, y @ member
     return tuple(
-        Bin(int(count), float(total / count), float(positive / count))
+        Bin(int(count), float(total / count), float(positive / count), *_wilson(float(positive), float(count)))
         for count, total, positive in zip(counts, sums, positives, strict=True)
         if count
     )
+
+
+def _wilson(positives: float, count: float) -> tuple[float, float]:
+    """Return the 95% interval of a share (Wilson 1927), which holds for small counts too."""
+    share, z2 = positives / count, _Z * _Z
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = _Z / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)
