@@ -44,6 +44,8 @@ __all__ = ["Line", "Report", "Standing", "journal_id", "verify"]
 Standing = Literal["proved", "claimed", "missing"]
 
 
+CLOCK_TOLERANCE_S = 300  # a claimed time may lie this far behind the proved "not later than"
+
 _STANDINGS: tuple[Standing, ...] = ("proved", "claimed", "missing")
 _TOPICS = ("inclusion", "party", "witnesses", "anchor", "time", "payload", "kind", "level")
 
@@ -400,8 +402,10 @@ class _Check:
         if self.bounds:
             time_s, whose = min(self.bounds)
             self.add("proved", "time", f"not later than {_moment(time_s)} ({whose})")
-        said = _moment(statement.at // 1_000_000)
-        self.add("claimed", "time", f"at {said}, by {self.name(statement.party)}'s clock")
+        said, doubt = statement.at // 1_000_000, ""
+        if self.bounds and said > min(self.bounds)[0] + CLOCK_TOLERANCE_S:
+            doubt = ", which was wrong: others saw it before"
+        self.add("claimed", "time", f"at {_moment(said)}, by {self.name(statement.party)}'s clock{doubt}")
         if statement.kind not in self.kinds:
             self.add("claimed", "kind", f"unknown kind {statement.kind}: upgrade, or ask its application")
         if "level" in statement.body:
