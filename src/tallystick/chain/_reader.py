@@ -7,13 +7,14 @@ verifier typed is the address that is asked.
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
 
 from tallystick.errors import ChainError, ChainUnreachableError, ConfigurationError, TallystickError
 from tallystick.proof import AnchorClaim, AnchorReading
@@ -148,7 +149,7 @@ class _Node:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def ask(self, method: str, *params: Any) -> Any:
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
             self._url, data=body, headers={"Content-Type": "application/json", "User-Agent": "tallystick"}
         )
@@ -166,8 +167,8 @@ class _Node:
 
     def _result(self, method: str, answer: bytes) -> Any:
         try:
-            said = json.loads(answer)
-        except (ValueError, RecursionError) as error:
+            said = orjson.loads(answer)
+        except ValueError as error:
             raise ChainError(f"{self.name} does not speak JSON-RPC") from error
         if not isinstance(said, dict) or said.get("id") != 1:
             raise ChainError(f"{self.name} does not speak JSON-RPC")

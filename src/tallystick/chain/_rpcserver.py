@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import logging
 import socket
 import socketserver
@@ -17,6 +16,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import orjson
 
 from tallystick.errors import ConfigurationError, SurroundingsError
 
@@ -102,6 +103,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], chain: LocalChain) -> None:
         self.chain = chain
+        self.stopping = False
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__(address, _Handler)
@@ -124,7 +126,8 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def hang_up(self) -> None:
-        """Close the connections that clients keep open between requests."""
+        """End the connections that clients keep open; what is being answered is answered first."""
+        self.stopping = True
         with self._open_lock:
             left, self._open = list(self._open), set()
         for connection in left:
@@ -166,6 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = do_GET  # noqa: N815 - the names that http.server calls
 
     def _body(self) -> bytes:
+        if self.server.stopping:
+            raise _RefusalError(503, "the chain is no longer served")
         self._check_origin()
         kind = (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
         if kind not in _JSON_TYPES:
@@ -217,8 +222,9 @@ def answer_body(chain: LocalChain, body: bytes) -> bytes:
     Source: JSON-RPC 2.0, sections 4 to 6.
     """
     try:
-        said = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        # orjson bounds the depth itself; py-evm raises the recursion limit so far that json would end the process
+        said = orjson.loads(body)
+    except ValueError:
         return _json(_error(None, RpcError(PARSE_ERROR, "parse error")))
     if not isinstance(said, list):
         answer = _answer_one(chain, said)
@@ -254,11 +260,7 @@ def _error(request_id: Any, error: RpcError) -> dict[str, Any]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    return orjson.dumps(value)
 
 
 def _is_loopback(host: str) -> bool:
