@@ -28,6 +28,7 @@ class PartyModel:
     standing: Standing
     place: int
     revision: int = 0
+    turns: int = 0
     epoch: int = 0
     cards: list[tuple[bytes, int]] = field(default_factory=list)
 
@@ -37,7 +38,7 @@ class ProposalModel:
     action: Action
     seat: Seat
     threshold: int
-    revision: int
+    mark: int
     expires_at: int
     status: ProposalStatus = ProposalStatus.OPEN
     approved_at: int = 0
@@ -82,10 +83,7 @@ class MembersModel:
 
     def propose(self, sender: str, action: Action, seat: Seat, threshold: int) -> None:
         voter = self._voter(sender)
-        known = self.parties.get(seat.party)
-        made = ProposalModel(
-            action, seat, threshold, known.revision if known else 0, self.now_s + self.lifetime_s
-        )
+        made = ProposalModel(action, seat, threshold, self._mark(action, seat), self.now_s + self.lifetime_s)
         self._check_action(made)
         self.proposals.append(made)
         self._approve(made, voter)
@@ -113,11 +111,11 @@ class MembersModel:
         if made.action == Action.JOIN:
             self._join(made.seat)
         elif made.action == Action.LEAVE:
-            self.parties[party].standing = Standing.GONE
+            self._set_standing(party, Standing.GONE)
         elif made.action == Action.SUSPEND:
-            self.parties[party].standing = Standing.SUSPENDED
+            self._set_standing(party, Standing.SUSPENDED)
         elif made.action == Action.REINSTATE:
-            self.parties[party].standing = Standing.ACTIVE
+            self._set_standing(party, Standing.ACTIVE)
         elif made.action in (Action.ROTATE, Action.OPEN_EPOCH):
             self._set_keys(made.seat)
             self.parties[party].epoch += made.action == Action.OPEN_EPOCH
@@ -180,11 +178,16 @@ class MembersModel:
                 number -= known.standing == Standing.ACTIVE
             else:
                 self._check_keys(made.seat)
-                if made.action == Action.ROTATE:
-                    require(made.revision == known.revision, "keys changed meanwhile")
+        require(made.mark == self._mark(made.action, made.seat), "party changed meanwhile")
         after = made.threshold or self.threshold
         require(after <= number, "threshold exceeds the active members")
         require(2 * after > number, NO_MAJORITY)
+
+    def _mark(self, action: Action, seat: Seat) -> int:
+        known = self.parties.get(seat.party)
+        if known is None or action == Action.SET_THRESHOLD:
+            return 0
+        return {Action.ROTATE: known.revision, Action.OPEN_EPOCH: known.epoch}.get(action, known.turns)
 
     def _check_join(self, seat: Seat) -> None:
         known = self.parties.get(seat.party)
@@ -207,8 +210,12 @@ class MembersModel:
             self.parties[seat.party] = PartyModel(
                 seat.keys, seat.journal, Standing.ACTIVE, len(self.parties), epoch=1
             )
-        self.parties[seat.party].standing = Standing.ACTIVE
+        self._set_standing(seat.party, Standing.ACTIVE)
         self._set_keys(seat)
+
+    def _set_standing(self, party: bytes, standing: Standing) -> None:
+        self.parties[party].standing = standing
+        self.parties[party].turns += 1
 
     def _set_keys(self, seat: Seat) -> None:
         known = self.parties[seat.party]

@@ -348,7 +348,7 @@ def test_a_rotation_by_vote_lapses_when_the_party_rotates_itself(world: World, m
     world.send("C", members.rotate(keys("C3")))
     world.pass_time(DELAY_S)
     world.pass_blocks(DELAY_BLOCKS)
-    assert world.refuse("A", members.execute(number)) == "members: keys changed meanwhile"
+    assert world.refuse("A", members.execute(number)) == "members: party changed meanwhile"
 
 
 def test_a_new_epoch_brings_new_keys_and_cannot_be_vetoed(world: World, members: Members) -> None:

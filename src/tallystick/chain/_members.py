@@ -118,6 +118,7 @@ class Member:
         standing: whether it takes part.
         place: in the order in which parties first joined; its bit in a proposal's approvals.
         revision: how often its keys were set.
+        turns: how often its standing changed.
     """
 
     party: bytes
@@ -127,6 +128,7 @@ class Member:
     standing: Standing
     place: int
     revision: int
+    turns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Proposal:
         seat: whom it concerns; keys are empty where they do not change.
         threshold: the threshold after it, 0 keeps it.
         proposer: SHA-256 of the id of the party that made it.
-        revision: how often the party's keys had been set when it was made.
+        mark: revision, epoch or turns of the party when it was made; it lapses when that changes.
         expires_at: POSIX second after which nothing can be done with it.
         approved_at: POSIX second in which enough members had approved, 0 before.
         approved_block: the block of it, 0 before.
@@ -153,7 +155,7 @@ class Proposal:
     seat: Seat
     threshold: int
     proposer: bytes
-    revision: int
+    mark: int
     expires_at: int
     approved_at: int
     approved_block: int
@@ -293,10 +295,10 @@ class Members:
     def party(self, party: bytes) -> Member | None:
         """Read what is known of a party; None for a stranger."""
         fields = self._contract.read("party", _digest(party))
-        account, journal, card, standing, place, revision = fields
+        account, journal, card, standing, place, revision, turns = fields
         if standing == Standing.STRANGER:
             return None
-        return Member(party, account, journal, card, Standing(standing), place, revision)
+        return Member(party, account, journal, card, Standing(standing), place, revision, turns)
 
     def parties(self) -> list[Member]:
         """Read all parties there ever were, in the order in which they first joined."""
@@ -348,7 +350,7 @@ class Members:
     def proposal(self, number: int) -> Proposal | None:
         """Read a proposal; None when there is none of that number."""
         fields = self._contract.read("proposal", _count(number))
-        action, status, seat, threshold, proposer, revision, expires_at, approved_at, approved_block, bits = (
+        action, status, seat, threshold, proposer, mark, expires_at, approved_at, approved_block, bits = (
             fields
         )
         if status == ProposalStatus.NONE:
@@ -361,7 +363,7 @@ class Members:
             Seat(party, journal, Keys(account, writer, card)),
             threshold,
             proposer,
-            revision,
+            mark,
             expires_at,
             approved_at,
             approved_block,

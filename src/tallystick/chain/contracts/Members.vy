@@ -12,7 +12,8 @@
           (n >= k and 2k > n). A vote that changes the number of active members says which threshold
           holds after it, and is refused where that would not fit.
         * A vote is counted when it is executed too: only approvals of parties that are still active
-          count, and whenever approvals reach the threshold again the delay starts again.
+          count, and whenever approvals reach the threshold again the delay starts again. A proposal
+          lapses when what it is about changed meanwhile.
         * A rotation by vote can be vetoed by the party's present account until the delay is over. A
           party may rotate by itself, at once. Against a stolen account the members suspend the party
           (no veto), or open a new epoch of its journal (no veto, visible for ever in both contracts).
@@ -36,6 +37,7 @@ struct Party:
     standing: uint8
     place: uint256
     revision: uint64
+    turns: uint64
 
 
 struct Proposal:
@@ -44,7 +46,7 @@ struct Proposal:
     seat: Seat
     threshold: uint64
     proposer: bytes32
-    revision: uint64
+    mark: uint64
     expires_at: uint64
     approved_at: uint64
     approved_block: uint64
@@ -456,7 +458,8 @@ def member(account: address) -> bytes32:
 @view
 def party(id: bytes32) -> Party:
     """
-    @notice What is known of a party: account, journal, card, standing, place and revision of its keys.
+    @notice What is known of a party: account, journal, card, standing and place; how often its keys
+            were set (`revision`) and how often its standing changed (`turns`).
     @dev    Anyone. Standing is 0 stranger, 1 active, 2 suspended, 3 gone.
     @param id SHA-256 of the party's id.
     @return The party; all zero for a stranger.
@@ -555,7 +558,8 @@ def proposal(number: uint64) -> Proposal:
     """
     @notice A proposal as it stands. Bit i of `approvals` is the party at place i.
     @dev    Anyone. Actions: 1 join, 2 leave, 3 suspend, 4 reinstate, 5 rotate, 6 open an epoch,
-            7 set the threshold. Status: 0 none, 1 open, 2 executed, 3 vetoed.
+            7 set the threshold. Status: 0 none, 1 open, 2 executed, 3 vetoed. `mark` is what must not
+            have changed when it is executed: revision, epoch or turns of the party.
     @param number The proposal, from 1.
     @return The proposal; all zero when there is none.
     """
@@ -615,7 +619,7 @@ def _propose(action: uint8, seat: Seat, threshold_: uint64) -> uint64:
         seat=seat,
         threshold=threshold_,
         proposer=voter,
-        revision=self._parties[seat.party].revision,
+        mark=self._mark(action, seat),
         expires_at=convert(block.timestamp, uint64) + lifetime_s,
         approved_at=0,
         approved_block=0,
@@ -701,16 +705,29 @@ def _check_action(made: Proposal):
                 members -= 1
         else:
             self._check_keys(seat)
-            if action == ROTATE:
-                unchanged: bool = made.revision == self._parties[seat.party].revision
-                assert unchanged, "members: keys changed meanwhile"
-            else:
+            if action == OPEN_EPOCH:
                 current: uint256 = (self._writing[seat.journal] >> 160) & MASK_64
                 assert current < MAX_EPOCHS, "members: too many epochs"
+    assert made.mark == self._mark(action, seat), "members: party changed meanwhile"
     after: uint64 = made.threshold
     if after == 0:
         after = self.threshold
     self._check_threshold(after, members)
+
+
+@internal
+@view
+def _mark(action: uint8, seat: Seat) -> uint64:
+    # What must not change between proposal and execution, so that an old vote does not act on what the
+    # members did not see: keys for a rotation, the epoch for an epoch, the standing for the others. A
+    # party's own rotation does not touch the last two: it could evade the vote otherwise.
+    if action == ROTATE:
+        return self._parties[seat.party].revision
+    if action == OPEN_EPOCH:
+        return self._unpack(self._writing[seat.journal])[1]
+    if action == SET_THRESHOLD:
+        return 0
+    return self._parties[seat.party].turns
 
 
 @internal
@@ -804,6 +821,7 @@ def _set_standing(id: bytes32, standing: uint8):
     bit: uint256 = 1 << self._parties[id].place
     journal: bytes32 = self._parties[id].journal
     self._parties[id].standing = standing
+    self._parties[id].turns += 1
     if standing == ACTIVE:
         self._active = self._active | bit
         self._writing[journal] = self._writing[journal] & ~MUTED
