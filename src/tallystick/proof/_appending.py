@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tallystick.errors import StorageError
 from tallystick.proof._checkpoints import Checkpoint
@@ -30,6 +31,8 @@ from tallystick.proof._payloads import Payload, Payloads
 from tallystick.proof._store import Sign, Store
 
 COMMIT_LIMIT = 16_384  # entries that one pair of syncs makes durable
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -92,7 +95,7 @@ class Appending:
         with self._ordering:
             self.refuse()
             times = give_times(drafts, now=self._clock(), last=self._last_at)
-            refs, sealed = self._commit_payloads(drafts)
+            refs, sealed = self._stopping(lambda: self._commit_payloads(drafts))
             batch = _Batch(format_drafts(drafts, times=times, refs=refs, origin=self._store.origin), sealed)
             self._queue.append(batch)
             self._last_at = times[-1]
@@ -111,11 +114,19 @@ class Appending:
         self._wait(batch)
         return batch.first
 
-    def alone(self, action: Callable[[], object]) -> None:
+    def alone(self, action: Callable[[], Result]) -> Result:
         """Run something that must not meet a commit."""
         with self._committing, self._ordering:
             self.refuse()
-            action()
+            return self._stopping(action)
+
+    def _stopping(self, action: Callable[[], Result]) -> Result:
+        """Run something that writes; when the disk fails under it, everything stops."""
+        try:
+            return action()
+        except StorageError as error:
+            self._failure = error
+            raise
 
     def stop(self, reason: str, action: Callable[[], object]) -> None:
         """Refuse every later append, and run something when no commit runs any more."""

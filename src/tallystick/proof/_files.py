@@ -131,6 +131,14 @@ def write_atomically(files: Files, path: Path, data: bytes, mode: int = PRIVATE)
     files.sync_directory(path.parent)
 
 
+def make_directories(files: Files, path: Path) -> None:
+    """Make a directory and all that lead to it, durably."""
+    missing = [one for one in (path, *path.parents) if not files.exists(one)]
+    for one in reversed(missing):
+        files.make_directory(one)
+        files.sync_directory(one.parent)
+
+
 def storage_error(error: OSError, doing: str, name: str) -> StorageError:
     """Wrap a system error: what failed, on which file, and what a person can do."""
     reason = os.strerror(error.errno) if error.errno else type(error).__name__

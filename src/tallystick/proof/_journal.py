@@ -369,9 +369,7 @@ class Journal:
 
     def erase(self, subject: str) -> bool:
         """Destroy a subject's key: her payloads and salts become unknowable. True when there was one."""
-        done: list[bool] = []
-        self._writing().alone(lambda: done.append(self._payload_store().erase(subject)))
-        return done[0]
+        return self._writing().alone(lambda: self._payload_store().erase(subject))
 
     def _payload_store(self) -> Payloads:
         if self._payloads is None:
@@ -448,9 +446,7 @@ class Journal:
         checkpoint = parse_checkpoint(note)
         self._check_head(checkpoint)
         check_remembered(self._store, [checkpoint])
-        kept: list[Checkpoint] = []
-        self._writing().alone(lambda: kept.append(self._cosigned.add(checkpoint)))
-        return kept[0]
+        return self._writing().alone(lambda: self._cosigned.add(checkpoint))
 
     def cosigned(self, index: int = 0) -> bytes | None:
         """The witnessed checkpoint with the most lines that covers an entry, or None."""

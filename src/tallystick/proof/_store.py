@@ -23,7 +23,7 @@ from pathlib import Path
 from tallystick.errors import ConfigurationError, DamagedError, EncodingError, NotFoundError, ProofError
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._encoding import check_format, format_json, parse_json
-from tallystick.proof._files import Files, Lock, read_whole, write_atomically
+from tallystick.proof._files import Files, Lock, make_directories, read_whole, write_atomically
 from tallystick.proof._hashes import REBUILD, Hashes, Tree
 from tallystick.proof._heads import Heads, create_heads
 from tallystick.proof._merkle import (
@@ -252,10 +252,7 @@ def create_store(files: Files, directory: Path, origin: str, sign: Sign) -> None
     Raises:
         ConfigurationError: the directory holds something else.
     """
-    missing = [path for path in (directory, *directory.parents) if not files.exists(path)]
-    for path in reversed(missing):
-        files.make_directory(path)
-        files.sync_directory(path.parent)
+    make_directories(files, directory)
     strange = {
         name for name in files.list(directory)
         if not name.startswith(".") and name not in {"checkpoints", "hashes", "lock", "marks", "offsets", "segments"}
