@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tallystick.errors import ConfigurationError
 from tallystick.proof import (
     STANDARD_KINDS,
+    AnchorClaim,
     AnchorPolicy,
     Clock,
     Kinds,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Consortium", "found", "make_policy", "seat_of"]
 
 PILOT_SCRYPT_N = 2**12
+MEMBER_LIMIT = 64
 
 
 def seat_of(cards: Sequence[Card]) -> Seat:
@@ -105,6 +108,7 @@ class Consortium:
         names: legal names; or how many members of the names Hospital A, Hospital B, ...
         clock: microseconds since the epoch.
         kinds: kinds that may be recorded.
+        heads: where the journals' heads are remembered; beside the workspaces when None.
         passphrase: of all key files; a consortium in one process is for tests and pilots.
 
     Raises:
@@ -124,6 +128,7 @@ class Consortium:
         directory: Path,
         clock: Clock = system_clock,
         kinds: Kinds = STANDARD_KINDS,
+        heads: Path | None = None,
         passphrase: str = "a consortium in one process",  # noqa: S107 - protects nothing: all keys lie in one directory
     ) -> None:
         from tallystick.chain import LocalChain, Profile, connect
@@ -133,9 +138,9 @@ class Consortium:
             if isinstance(names, int)
             else list(names)
         )
-        if not names or len(set(names)) != len(names) or len(names) > 26:
+        if not names or len(set(names)) != len(names) or len(names) > MEMBER_LIMIT:
             raise ConfigurationError(
-                f"a consortium must have 1 to 26 members of different names, got {len(names)}"
+                f"a consortium must have 1 to {MEMBER_LIMIT} members of different names, got {len(names)}"
             )
         self.directory = directory
         self.nodes: list[Node] = []
@@ -145,7 +150,7 @@ class Consortium:
         self.chain: Chain = connect(profile, clock=clock)
         try:
             for name in names:
-                place = directory / "-".join(name.lower().split())
+                place = directory / _place(name, {node.workspace.path.name for node in self.nodes})
                 self.nodes.append(
                     Node.init(
                         place,
@@ -154,6 +159,7 @@ class Consortium:
                         clock=clock,
                         kinds=kinds,
                         scrypt_n=PILOT_SCRYPT_N,
+                        heads=heads or directory / "heads",
                     )
                 )
             self._introduce(profile)
@@ -186,6 +192,14 @@ class Consortium:
     def anchor(self) -> int:
         """Anchor every member's newest head; how many are new."""
         return sum(len(node.anchor(chain=self.chain)) for node in self.nodes)
+
+    def gas_of(self, claim: AnchorClaim) -> int:
+        """What an anchor cost: the gas of all transactions to its contract in its block, shared among them."""
+        receipts = self.chain.ask("eth_getBlockReceipts", hex(claim.block))
+        used = [
+            int(item["gasUsed"], 16) for item in receipts if str(item.get("to")).lower() == claim.contract
+        ]
+        return sum(used) // max(1, len(used))
 
     def policy(self, name: str = "everybody here", *, ask: Sequence[str] = ("party",)) -> Policy:
         """A policy that pins all members and this chain, which one operator runs."""
@@ -236,3 +250,11 @@ class Consortium:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _place(name: str, taken: set[str]) -> str:
+    """A directory's name for a party: letters, digits and hyphens, different from those that are taken."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "member"
+    return next(
+        found for found in (plain, *(f"{plain}-{n}" for n in range(2, 99))) if found not in taken | {"heads"}
+    )

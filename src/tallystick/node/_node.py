@@ -84,6 +84,7 @@ class Node(Evidence):
         randomness: Randomness = os.urandom,
         kinds: Kinds = STANDARD_KINDS,
         scrypt_n: int = SCRYPT_N,
+        heads: Path | None = None,
     ) -> Node:
         """Make a workspace: keys, settings, an empty journal, an empty witness state.
 
@@ -97,6 +98,7 @@ class Node(Evidence):
             randomness: source of keys and nonces.
             kinds: kinds that may be recorded.
             scrypt_n: cost of the key file's passphrase; lower it in tests and throw-away pilots only.
+            heads: where heads are remembered, for throw-away pilots; the user's state directory when None.
 
         Raises:
             ConfigurationError: something stands there already.
@@ -119,7 +121,14 @@ class Node(Evidence):
         # Settings last: without them there is no workspace, so a crash before leaves nothing half made in use.
         write_small(workspace.path / SETTINGS_FILE, settings.format(workspace.path).encode())
         return cls._of(
-            workspace, settings, party, clock=clock, randomness=randomness, kinds=kinds, read_only=False
+            workspace,
+            settings,
+            party,
+            clock=clock,
+            randomness=randomness,
+            kinds=kinds,
+            read_only=False,
+            heads=heads,
         )
 
     @classmethod
@@ -132,6 +141,7 @@ class Node(Evidence):
         randomness: Randomness = os.urandom,
         kinds: Kinds = STANDARD_KINDS,
         read_only: bool = False,
+        heads: Path | None = None,
     ) -> Node:
         """Open a workspace.
 
@@ -142,6 +152,7 @@ class Node(Evidence):
             randomness: source of nonces.
             kinds: kinds that may be recorded.
             read_only: read beside another process; nothing can be recorded or signed.
+            heads: as for `init`.
 
         Raises:
             NotFoundError: no workspace here.
@@ -155,7 +166,14 @@ class Node(Evidence):
         settings = Settings.read(workspace.path)
         party = Party.load(workspace.keys, passphrase)
         return cls._of(
-            workspace, settings, party, clock=clock, randomness=randomness, kinds=kinds, read_only=read_only
+            workspace,
+            settings,
+            party,
+            clock=clock,
+            randomness=randomness,
+            kinds=kinds,
+            read_only=read_only,
+            heads=heads,
         )
 
     @classmethod
@@ -169,6 +187,7 @@ class Node(Evidence):
         randomness: Randomness,
         kinds: Kinds,
         read_only: bool,
+        heads: Path | None,
     ) -> Node:
         if party.card.journal != settings.journal:
             raise ConfigurationError(
@@ -188,7 +207,7 @@ class Node(Evidence):
                 kinds=kinds,
                 randomness=randomness,
                 remembered=remembered,
-                head_file=head_file(party.origin),
+                head_file=head_file(party.origin, heads),
             )
         try:
             return cls(workspace, settings, party, journal, clock=clock, read_only=read_only)

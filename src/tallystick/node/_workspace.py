@@ -65,8 +65,12 @@ class Workspace:
         return self.path / "anchors.json"
 
 
-def head_file(origin: str) -> Path:
+def head_file(origin: str, heads: Path | None = None) -> Path:
     """Where the head of a journal is remembered, outside of every workspace; its directory exists on return.
+
+    Args:
+        origin: the journal's origin.
+        heads: a directory to use instead of the user's own, for throw-away consortiums.
 
     Raises:
         StorageError: the state directory cannot be made.
@@ -76,14 +80,15 @@ def head_file(origin: str) -> Path:
         state = Path(named)
     else:
         state = (Path(home) if home else Path.home() / ".local" / "state") / "tallystick"
+    directory = state / "heads" if heads is None else heads
     try:
-        (state / "heads").mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"the state directory {state} could not be made: {error.strerror}",
+            f"the state directory {directory} could not be made: {error.strerror}",
             hint="set TALLYSTICK_STATE to a directory that you can write, outside of the workspace",
         ) from error
-    return state / "heads" / hashlib.sha256(origin.encode()).hexdigest()[:32]
+    return directory / hashlib.sha256(origin.encode()).hexdigest()[:32]
 
 
 def read_small(path: Path) -> bytes | None:

@@ -1,5 +1,31 @@
-"""."""
+"""Healthcare: hospitals that learn together and can prove every decision.
+
+from tallystick.apps.healthcare import APP
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Mapping
+from typing import Any
+
+from tallystick.apps import App
+from tallystick.proof import HopCheck
+
+__all__ = ["APP"]
+
+
+def _checks() -> Mapping[tuple[str, str], HopCheck]:
+    from tallystick.apps.healthcare._checks import CHECKS
+
+    return CHECKS
+
+
+def _pilot(**options: Any) -> Any:
+    """Run the pilot; see `_pilot.run_pilot`. Imported here, because it needs both extras."""
+    from tallystick.apps.healthcare._pilot import PilotOptions, run_pilot
+
+    on_step = options.pop("on_step", lambda _step: None)
+    return run_pilot(PilotOptions(**options), on_step=on_step)
+
+
+APP = App("healthcare", "hospitals learn together and can prove every decision", checks=_checks, pilot=_pilot)

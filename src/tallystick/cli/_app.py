@@ -1,0 +1,94 @@
+"""The program: its commands by name, its global options, and what an error looks like."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from tallystick.cli._command import CURRENT, lazy_group
+from tallystick.cli._output import Output, show_error
+
+__all__ = ["COMMANDS", "app", "run"]
+
+_HERE = "tallystick.cli"
+# Command -> module, in the order of a first day. A module is imported when its command is used.
+COMMANDS = {
+    "init": f"{_HERE}._workspace",
+    "record": f"{_HERE}._journal",
+    "log": f"{_HERE}._journal",
+    "anchor": f"{_HERE}._journal",
+    "receipt": f"{_HERE}._journal",
+    "disclose": f"{_HERE}._journal",
+    "verify": f"{_HERE}._verify",
+    "trace": f"{_HERE}._trace",
+    "witness": f"{_HERE}._witness",
+    "card": f"{_HERE}._card",
+    "policy": f"{_HERE}._policy",
+    "members": f"{_HERE}._chain",
+    "chain": f"{_HERE}._chain",
+    "export": f"{_HERE}._export",
+    "backup": f"{_HERE}._workspace",
+    "restore": f"{_HERE}._workspace",
+    "doctor": f"{_HERE}._doctor",
+    "pilot": f"{_HERE}._pilot",
+}
+
+app = typer.Typer(
+    name="tallystick",
+    cls=lazy_group(COMMANDS),
+    help="Record, share, learn, decide - and prove from one file what happened.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use; verify also 3: intact, but you named nobody.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "auto_envvar_prefix": "TALLYSTICK",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 80,
+    },
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tallystick {version('tallystick')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", envvar="TALLYSTICK_QUIET", help="Only errors.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", envvar="TALLYSTICK_VERBOSE", help="Show stacks behind errors.")
+    ] = False,
+) -> None:
+    CURRENT.output = Output(quiet=quiet, verbose=verbose)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        arguments: words after the program's name; those of this process when None.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    # Looked at here too: an error may come before the options are read.
+    CURRENT.output = Output(verbose="--verbose" in words or "-v" in words)
+    try:
+        program: Any = app
+        program(args=arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 1
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no stack reaches a person unasked
+        show_error(error, CURRENT.output)
+        return 1
+    return 0

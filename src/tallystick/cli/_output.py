@@ -1,0 +1,175 @@
+"""What a command shows: plain lines or one JSON document on stdout; errors and progress on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+
+from tallystick.errors import DefectError, TallystickError
+
+__all__ = ["Output", "at", "short", "show_error", "utc"]
+
+WIDTH = 80
+PROGRESS_AFTER_S = 1.0
+_COLOURS = {"proved": "32", "claimed": "33", "missing": "35", "error": "31", "hint": "36", "caught": "32"}
+
+
+def utc(microseconds: int) -> str:
+    """A time for people, to the second."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def at(microseconds: int) -> str:
+    """A time for a table: no zone, because the head of the table names it."""
+    return utc(microseconds).removesuffix(" UTC")
+
+
+def short(identifier: str, length: int = 12) -> str:
+    """An identifier cut so that two people can still tell it apart."""
+    return identifier if len(identifier) <= length + 1 else f"{identifier[:length]}…"
+
+
+class Output:
+    """Where one command writes.
+
+    Args:
+        json: one JSON document on stdout instead of lines.
+        quiet: nothing but errors.
+        verbose: the stack behind an error.
+    """
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.verbose = verbose
+
+    def line(self, text: str = "") -> None:
+        """Write one line."""
+        if not (self.json or self.quiet):
+            _write(sys.stdout, text)
+
+    def lines(self, text: str, *, indent: str = "") -> None:
+        """Write text wrapped to the width of a narrow terminal."""
+        for line in textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  "):
+            self.line(line)
+
+    def standing(self, standing: str, text: str) -> None:
+        """Write a line of a report: what it is worth, then what it says."""
+        for number, line in enumerate(textwrap.wrap(text, WIDTH - 12) or [""]):
+            self.line(
+                f"  {colour(standing, f'{standing:<9}')} {line}" if number == 0 else f"  {'':<9} {line}"
+            )
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write a table of at most 80 columns; the last column is cut when it is too long."""
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+        widths[-1] = max(8, min(widths[-1], WIDTH - sum(widths[:-1]) - 2 * (len(head) - 1)))
+        for row in [head, *rows]:
+            cells = [short(cell, widths[i] - 1) for i, cell in enumerate(row)]
+            self.line("  ".join(f"{cell:<{widths[i]}}" for i, cell in enumerate(cells)).rstrip())
+
+    def step(self, name: str, text: str, seconds: float, *, good: bool = True) -> None:
+        """Write one finished step of a longer run."""
+        mark = "✓" if good else "✗"
+        self.line(f"{mark} {name:<10} {text:<58} {seconds:>6.1f} s")
+
+    def next(self, command: str) -> None:
+        """Say what to type next."""
+        self.line(f"next: {command}")
+
+    def result(self, document: object) -> None:
+        """Write the JSON document, when JSON was asked for."""
+        if self.json and not self.quiet:
+            _write(sys.stdout, orjson.dumps(document, option=orjson.OPT_INDENT_2, default=_plain).decode())
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Give a function (done, total) that shows progress on stderr once a second has passed."""
+        if self.json or self.quiet or not sys.stderr.isatty():
+            yield lambda _done, _total: None
+            return
+        bar = _Bar(label)
+        try:
+            yield bar.update
+        finally:
+            bar.close()
+
+
+class _Bar:
+    """A progress bar that appears only when the work takes longer than a second."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._start = time.monotonic()
+        self._close: Callable[[], None] | None = None
+        self._update: Callable[[int, int], None] = self._wait
+
+    def _wait(self, done: int, total: int) -> None:
+        if time.monotonic() - self._start < PROGRESS_AFTER_S:
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        bar = Progress(console=Console(stderr=True), transient=True)
+        task = bar.add_task(self._label, total=total)
+        bar.start()
+        self._close = bar.stop
+        self._update = lambda done, total: bar.update(task, completed=done, total=total)
+        self._update(done, total)
+
+    def update(self, done: int, total: int) -> None:
+        self._update(done, total)
+
+    def close(self) -> None:
+        if self._close is not None:
+            self._close()
+
+
+def colour(kind: str, text: str) -> str:
+    """Colour a word on a terminal; plain elsewhere and where NO_COLOR is set."""
+    if kind not in _COLOURS or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m"
+
+
+def show_error(error: Exception, output: Output, *, document: bool = True) -> None:
+    """Write an error for a person: message, hint, and the stack only when asked for."""
+    if not isinstance(error, TallystickError):
+        # The text of a foreign exception may hold a path or a value: show its kind, keep the rest for --verbose.
+        error_shown: TallystickError = DefectError(f"unexpected {type(error).__name__}")
+    else:
+        error_shown = error
+    if output.verbose:
+        _write(sys.stderr, "".join(traceback.format_exception(error)).rstrip())
+    _write(sys.stderr, f"error: {error_shown.message}")
+    for note in getattr(error, "__notes__", []):
+        _write(sys.stderr, f"where: {note}")
+    if error_shown.hint:
+        _write(sys.stderr, f"hint: {error_shown.hint}")
+    if document:
+        output.result(
+            {"error": {"code": error_shown.code, "hint": error_shown.hint, "message": error_shown.message}}
+        )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, tuple | set | frozenset):
+        return list(value)
+    return str(value)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    # A terminal that cannot show a character must not turn a result into a traceback.
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")

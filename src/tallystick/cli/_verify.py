@@ -1,0 +1,204 @@
+"""`tallystick verify`: what a receipt or a bundle proves under the caller's policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tallystick.cli._command import command
+from tallystick.cli._output import Output, show_error
+from tallystick.errors import ForkError, InputError, NotFoundError, StorageError, TallystickError
+
+if TYPE_CHECKING:
+    from tallystick.proof import Policy, ReadAnchor, Receipt, Report
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None)
+
+FALSE, WRONG_USE, NOBODY_NAMED = 1, 2, 3
+
+
+def anchor_reader(rpc: str) -> ReadAnchor | None:
+    """Make the function that reads anchors from the caller's own endpoints; none when none are named."""
+    if not rpc:
+        return None
+    from tallystick.chain import anchor_reader as make
+
+    read: ReadAnchor = make([url.strip() for url in rpc.split(",") if url.strip()])
+    return read
+
+
+def read_bytes(path: Path, *, limit: int = 1024 * 1024 * 1024) -> bytes:
+    """Read a file that the caller named."""
+    try:
+        if path.stat().st_size > limit:
+            raise StorageError(f"{path} is larger than {limit:,} bytes")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}") from error
+    except OSError as error:
+        raise StorageError(f"{path} could not be read: {error.strerror}") from error
+
+
+@command(
+    app,
+    "verify",
+    example="tallystick verify decision.receipt.json --policy mine.json\n"
+    "tallystick verify bundle.zip --policy mine.json --rpc http://a:8545,http://b:8545",
+)
+def verify_files(
+    out: Output,
+    files: Annotated[
+        list[Path], typer.Argument(help="Receipts, bundles or evidence of forks.", show_default=False)
+    ],
+    policy: Annotated[
+        Path | None, typer.Option("--policy", "-p", help="Whom you trust: your own file.")
+    ] = None,
+    rpc: Annotated[str, typer.Option("--rpc", help="Endpoints of yours, separated by commas.")] = "",
+    payload: Annotated[Path | None, typer.Option("--payload", help="The file that was committed to.")] = None,
+) -> None:
+    """Say what receipts prove under your policy, what they only claim, what is missing.
+
+    Exit codes: 0 everything your policy asks is proved, 1 something is false,
+    2 wrong use, 3 intact, but without a policy nobody you named vouches for it.
+    """
+    mine = _policy(policy)
+    opened = read_bytes(payload) if payload else None
+    if opened is not None and len(files) != 1:
+        raise typer.BadParameter("--payload goes with exactly one receipt", param_hint="--payload")
+    results = [_one(out, path, mine, anchor_reader(rpc), opened) for path in files]
+    failed = any(not result["intact"] for result in results)
+    split = _compare(out, [receipt for result in results for receipt in result.pop("receipts")])
+    code = FALSE if failed or split else 0 if mine else NOBODY_NAMED
+    if code == NOBODY_NAMED:
+        out.line("intact, but you named nobody: give a policy with --policy to have names proved")
+    out.result({"exit_code": code, "files": results})
+    raise typer.Exit(code)
+
+
+def _policy(path: Path | None) -> Policy | None:
+    from tallystick.proof import Policy
+
+    return None if path is None else Policy.read(path)
+
+
+def _one(
+    out: Output, path: Path, policy: Policy | None, reader: ReadAnchor | None, payload: bytes | None
+) -> Any:
+    """Verify one file and show what was found; what is false is shown and counted, so the others are seen too."""
+    try:
+        data = read_bytes(path)
+        if data[:2] == b"PK":
+            return _bundle(out, path, data, policy, reader)
+        if b'"type":"tallystick/fork"' in data[-200:]:
+            return _fork(out, path, data)
+        return _receipt(out, path, data, policy, reader, payload)
+    except InputError:
+        raise  # wrong use is not a finding about the evidence
+    except TallystickError as error:
+        return _false(out, path, error)
+
+
+def _false(out: Output, path: Path, error: TallystickError) -> dict[str, Any]:
+    report = getattr(error, "report", None)
+    out.line(f"{path.name}: FALSE")
+    if report is not None:
+        _show(out, report)
+    show_error(error, out, document=False)
+    return {
+        "code": error.code,
+        "file": str(path),
+        "hint": error.hint,
+        "intact": False,
+        "lines": [] if report is None else _lines(report),
+        "message": error.message,
+        "receipts": [],
+    }
+
+
+def _lines(report: Report) -> list[dict[str, str]]:
+    return [{"standing": line.standing, "text": line.text, "topic": line.topic} for line in report.lines]
+
+
+def _show(out: Output, report: Report) -> None:
+    out.line(f"{report.kind} by {report.by}")
+    for line in report.lines:
+        out.standing(line.standing, line.text)
+
+
+def _receipt(
+    out: Output,
+    path: Path,
+    data: bytes,
+    policy: Policy | None,
+    reader: ReadAnchor | None,
+    payload: bytes | None,
+) -> dict[str, Any]:
+    from tallystick.proof import parse_receipt, verify
+
+    receipt = parse_receipt(data)
+    report = verify(receipt, policy=policy, read_anchor=reader, payload=payload)
+    _show(out, report)
+    found: dict[str, Any] = {"file": str(path), "intact": True, "kind": report.kind, "lines": _lines(report)}
+    return found | {"by": report.by, "id": report.statement_id, "receipts": [receipt]}
+
+
+def _fork(out: Output, path: Path, data: bytes) -> dict[str, Any]:
+    from tallystick.proof import explain_fork
+
+    sentence = explain_fork(data)
+    out.lines(f"{path.name}: evidence of a fork: {sentence}")
+    return {"evidence": sentence, "file": str(path), "intact": True, "receipts": []}
+
+
+def _bundle(
+    out: Output, path: Path, data: bytes, policy: Policy | None, reader: ReadAnchor | None
+) -> dict[str, Any]:
+    from tallystick.proof import parse_bundle, verify_bundle
+
+    bundle = parse_bundle(data)
+    with out.progress("verify") as progress:
+        reports = verify_bundle(bundle, policy=policy, read_anchor=reader, progress=progress)
+    counts = Counter(line.standing for report in reports for line in report.lines)
+    kinds = Counter((report.kind, report.by) for report in reports)
+    out.line(f"{path.name}: {len(reports):,} receipts, all intact")
+    for standing in ("proved", "claimed", "missing"):
+        topics = Counter(
+            line.topic for report in reports for line in report.lines if line.standing == standing
+        )
+        said = ", ".join(f"{count:,} {topic}" for topic, count in topics.most_common())
+        out.standing(standing, f"{counts[standing]:,} lines{': ' if said else ''}{said}")
+    out.table(
+        ["count", "kind", "by"], [[f"{count:,}", kind, by] for (kind, by), count in sorted(kinds.items())]
+    )
+    statements = [
+        {"by": report.by, "id": report.statement_id, "kind": report.kind, "lines": _lines(report)}
+        for report in reports
+    ]
+    return {
+        "counts": dict(counts),
+        "file": str(path),
+        "intact": True,
+        "receipts": list(bundle.receipts.values()),
+        "statements": statements,
+    }
+
+
+def _compare(out: Output, receipts: list[Receipt]) -> bool:
+    """Look for two histories of one journal among everything that was given."""
+    from tallystick.proof import compare_receipts
+
+    places: dict[tuple[str, str, int], Receipt] = {}
+    for receipt in receipts:
+        origin, size = receipt.checkpoint.origin, receipt.checkpoint.size
+        for key in ((origin, "size", size), (origin, "index", receipt.index)):
+            try:
+                compare_receipts(places.setdefault(key, receipt), receipt)
+            except ForkError as error:
+                show_error(error, out, document=False)
+                return True
+    return False
