@@ -77,25 +77,15 @@ def verify_outside(files: Sequence[Path], policy: Path) -> Verdict:
     return _run([_CHILD, json.dumps(BASE_INSTALL)], files, policy, ())
 
 
-def verify_plainly(files: Sequence[Path], policy: Path, *more: str) -> Verdict:
+def verify_plainly(files: Sequence[Path], policy: Path | None, *more: str) -> Verdict:
     """Verify with the program as it is installed; `more` are further options."""
     return _run([_PLAIN], files, policy, more)
 
 
-def _run(program: Sequence[str], files: Sequence[Path], policy: Path, more: Sequence[str]) -> Verdict:
+def _run(program: Sequence[str], files: Sequence[Path], policy: Path | None, more: Sequence[str]) -> Verdict:
     # -I: the caller's environment and working directory must not decide what the child imports.
-    words = [
-        sys.executable,
-        "-I",
-        "-c",
-        *program,
-        "verify",
-        *map(str, files),
-        "--policy",
-        str(policy),
-        "--json",
-        *more,
-    ]
+    options = [*(("--policy", str(policy)) if policy else ()), "--json", *more]
+    words = [sys.executable, "-I", "-c", *program, "verify", *map(str, files), *options]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
