@@ -44,7 +44,7 @@ CREATE UNIQUE INDEX one_nonce_one_intent ON intents (nonce) WHERE state = 'signe
 CREATE INDEX intents_by_state ON intents (state, nonce);
 CREATE TABLE variants (
     hash TEXT PRIMARY KEY, intent INTEGER NOT NULL, nonce INTEGER NOT NULL, raw BLOB NOT NULL,
-    gas INTEGER NOT NULL, max_fee TEXT NOT NULL, tip TEXT NOT NULL, made_at INTEGER NOT NULL, sent_at INTEGER
+    gas INTEGER NOT NULL, max_fee TEXT NOT NULL, tip TEXT NOT NULL, made_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX variants_by_intent ON variants (intent, nonce, made_at);
 CREATE INDEX variants_by_nonce ON variants (nonce);
@@ -53,9 +53,9 @@ _INTENT = (
     "SELECT position, id, receiver, data, value, gas, state, nonce, attempts, hash, block, block_hash,"
     " gas_used, contract, reason FROM intents"
 )
-_VARIANT = "SELECT hash, nonce, raw, gas, max_fee, tip, made_at, sent_at FROM variants"
+_VARIANT = "SELECT hash, nonce, raw, gas, max_fee, tip, made_at FROM variants"
 _MINED_VARIANT = (
-    "SELECT hash, nonce, raw, gas, max_fee, tip, made_at, sent_at FROM variants"
+    "SELECT hash, nonce, raw, gas, max_fee, tip, made_at FROM variants"
     " WHERE nonce = ? AND hash IN (SELECT hash FROM intents WHERE nonce = ? AND block > 0)"
 )
 
@@ -93,7 +93,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One signed form of an intent. ``sent_at`` is microseconds, None before it was ever handed over."""
+    """One signed form of an intent."""
 
     hash: str
     nonce: int
@@ -102,7 +102,6 @@ class Variant:
     max_fee: int
     tip: int
     made_at: int
-    sent_at: int | None
 
 
 class IntentStore:
@@ -190,12 +189,13 @@ class IntentStore:
         return _intent(rows[0])
 
     def in_state(self, *states: str) -> list[Intent]:
-        """Return intents in these states, signed ones by their nonce, others as they were put."""
+        """Return intents in these states: signed ones first, by their nonce, others as they were put."""
         marks = ",".join("?" * len(states))
         return [
             _intent(row)
             for row in self._rows(
-                f"{_INTENT} WHERE state IN ({marks}) ORDER BY nonce IS NULL, nonce, position", states
+                f"{_INTENT} WHERE state IN ({marks}) ORDER BY state, nonce IS NULL OR state != 'signed', nonce, position",
+                states,
             )
         ]
 
@@ -262,11 +262,6 @@ class IntentStore:
         with self.writing() as connection:
             _keep(connection, intent, variant)
 
-    def sent(self, variant_hash: str, at: int | None) -> None:
-        # losing this in a crash only means that the bytes are handed over once more
-        with self.writing() as connection:
-            connection.execute("UPDATE variants SET sent_at = ? WHERE hash = ?", (at, variant_hash))
-
     def release(self, intent: Intent, call: Call, *, at: int, anew: bool = False) -> None:
         """Take a nonce back that can never be mined for this intent; it waits again, perhaps rebuilt."""
         attempts = 0 if anew else intent.attempts + 1
@@ -289,7 +284,7 @@ class IntentStore:
 
 def _keep(connection: sqlite3.Connection, intent: Intent, variant: Variant) -> None:
     connection.execute(
-        "INSERT OR IGNORE INTO variants VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+        "INSERT OR IGNORE INTO variants VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             variant.hash,
             intent.position,
@@ -315,5 +310,5 @@ def _intent(row: tuple[Any, ...]) -> Intent:
 
 
 def _variant(row: tuple[Any, ...]) -> Variant:
-    found, nonce, raw, gas, max_fee, tip, made_at, sent_at = row
-    return Variant(found, nonce, bytes(raw), gas, int(max_fee), int(tip), made_at, sent_at)
+    found, nonce, raw, gas, max_fee, tip, made_at = row
+    return Variant(found, nonce, bytes(raw), gas, int(max_fee), int(tip), made_at)

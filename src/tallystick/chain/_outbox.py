@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from eth_hash.auto import keccak
 
-from tallystick.errors import ChainError, FundsError, NonceError, RevertError, SurroundingsError
+from tallystick.errors import ChainError, FundsError, InputError, NonceError, RevertError, SurroundingsError
 
 from ._calls import Call
 from ._connect import Chain, Fees, MinedTransaction
@@ -44,6 +44,7 @@ POLL_S = 0.25
 # a gap or a foreign nonce is believed when it is seen this often in a row: a lagging node shows both falsely
 STRIKES = 3
 STRUCK_FOR_S = 5
+_FILLER = "gap/"
 
 _UNDERPRICED = re.compile(
     r"underpriced|fee too low|less than block base fee|gas price too low", re.IGNORECASE
@@ -117,6 +118,8 @@ class Outbox:
         # by intent: how often its nonce was seen used by nothing of ours, and since when
         self._strikes: dict[int, tuple[int, int]] = {}
         self._gap_strikes = 0
+        # by a variant's hash: when this process handed it over first and last; a new process hands all over again
+        self._handed: dict[str, tuple[int, int]] = {}
         owner = f"{account.address} on chain {chain.chain_id} {chain.genesis}"
         self._store = IntentStore(Path(path), owner=owner)
 
@@ -141,6 +144,11 @@ class Outbox:
         Raises:
             InputError: the id stands for another call already.
         """
+        if intent_id.startswith(_FILLER):
+            raise InputError(f"an intent's id must not begin with {_FILLER}")
+        return self._put(intent_id, call, gas=gas)
+
+    def _put(self, intent_id: str, call: Call, *, gas: int | None) -> Intent:
         self._store.put(intent_id, call, gas=gas, at=self._clock())
         return self._store.intent(intent_id)
 
@@ -234,7 +242,7 @@ class Outbox:
                 self._judge_usurped(intent, settled)
             elif receipt.block <= settled:
                 self._finish(intent, receipt)
-                if receipt.succeeded:
+                if receipt.succeeded and not intent.id.startswith(_FILLER):
                     mined.append(_mined(self._store.intent(intent.id)))
         return mined
 
@@ -365,7 +373,6 @@ class Outbox:
             max_fee=fees.max_fee,
             tip=fees.tip,
             made_at=self._clock(),
-            sent_at=None,
         )
 
     # -- sending ------------------------------------------------------------------------------------------
@@ -378,10 +385,11 @@ class Outbox:
         for intent in self._store.in_state("signed"):
             variants = self._store.variants(intent)
             variant = next(v for v in variants if v.nonce == intent.nonce)
+            first, last = self._handed.get(variant.hash, (None, None))
             now = self._clock()
-            if self._is_stuck(variant, now):
+            if first is not None and now - first > BUMP_AFTER_S * 1_000_000:
                 variant = self._bumped(intent, variant, len(variants))
-            if variant.sent_at is not None and 0 <= now - variant.sent_at < RESEND_AFTER_S * 1_000_000:
+            elif last is not None and 0 <= now - last < RESEND_AFTER_S * 1_000_000:
                 continue
             if not self._hand_over_one(intent, variant, len(variants)):
                 return
@@ -406,7 +414,8 @@ class Outbox:
                 raise
             self._store.finish(intent, "failed", at=self._clock(), reason=error.message)
             return False
-        self._store.sent(variant.hash, self._clock())
+        now = self._clock()
+        self._handed[variant.hash] = (self._handed.get(variant.hash, (now, now))[0], now)
         return True
 
     def _mind_the_gap(self, signed: list[Intent]) -> None:
@@ -428,11 +437,8 @@ class Outbox:
                 self._chain.send(kept.raw)
                 continue
             _log.warning("closing a gap at nonce %d of %s", nonce, address)
-            filler = self.put(f"gap/{nonce}/{self._clock()}", Call(to=address, data=b""), gas=30_000)
+            filler = self._put(f"{_FILLER}{nonce}/{self._clock()}", Call(to=address, data=b""), gas=30_000)
             self._lease(filler, 30_000, self._chain.fees(), exactly=nonce)
-
-    def _is_stuck(self, variant: Variant, now: int) -> bool:
-        return variant.sent_at is not None and now - variant.made_at > BUMP_AFTER_S * 1_000_000
 
     def _bumped(self, intent: Intent, variant: Variant, variants: int) -> Variant:
         """Sign the same call and nonce again with higher fees; the old variant when the cap is reached."""
