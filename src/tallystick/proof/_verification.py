@@ -176,12 +176,13 @@ class _Check:
 
     def __init__(self, receipt: Receipt, policy: Policy | None, kinds: Kinds) -> None:
         self.receipt, self.policy, self.kinds = receipt, policy, kinds
+        self.party = receipt.statement.party
         self.lines: list[Line] = []
         self.bounds: list[tuple[int, str]] = []  # proved "not later than": POSIX seconds, whose word
         self.opened: Any = None
         self.chains: dict[str, tuple[Card, ...]] = {}
-        self.chain = self._chain(receipt.statement.party)
-        self.pinned = policy is not None and receipt.statement.party in policy.by_id
+        self.chain = self._chain(self.party)
+        self.pinned = policy is not None and self.party in policy.by_id
         self.quorum = False
 
     def add(self, standing: Standing, topic: str, text: str) -> None:
@@ -251,7 +252,7 @@ class _Check:
         self.revoked = self.log_key in {key for card in self.chain for key in card.revoked}
 
     def _standing_lines(self, *, anchored: bool) -> None:
-        receipt, party = self.receipt, self.receipt.statement.party
+        receipt, party = self.receipt, self.party
         journal = (
             f"{self.name(party)}'s journal" if self.pinned else f"journal {_short(receipt.statement.origin)}"
         )
@@ -270,7 +271,7 @@ class _Check:
 
     def witnesses(self) -> None:
         """Who cosigned the journal's checkpoint, and whether that is enough for the policy."""
-        party, note = self.receipt.statement.party, self.receipt.checkpoint.parsed()
+        party, note = self.party, self.receipt.checkpoint.parsed()
         quorum = self.policy.witnesses if self.policy else None
         members = [other for other in quorum.parties if other != party] if quorum else []
         counted = self._times(note, members)
@@ -386,7 +387,7 @@ class _Check:
         quorum = self.policy.witnesses if self.policy else None
         if not claim.note or quorum is None:
             return []
-        party = self.receipt.statement.party
+        party = self.party
         note = parse_note(claim.note.encode())
         if note.text != anchor_note_text(claim, self.receipt.statement.origin):
             raise VerificationError("the anchor note speaks of another anchor")
@@ -434,7 +435,8 @@ class _Check:
                 raise VerificationError("this payload is opened field by field; leave --payload out")
             self.opened = verify_fields(commitment, opening)
             for path, value in self.opened.items():
-                self.add("proved", "payload", f"field {path} is {_shown(value)}")
+                self.add("proved", "payload", f"it states {path} = {_shown(value)}")
+            self.add("claimed", "payload", f"that what it states is true is {self.name(self.party)}'s word")
         else:
             self._bytes(commitment, opening, payload)
 
