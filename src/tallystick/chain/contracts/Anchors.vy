@@ -297,14 +297,18 @@ def _check_consistency(
             skip = False
             continue
         assert sn != 0, "anchors: consistency proof is too long"
-        if fn & 1 == 1 or fn == sn:
+        # The RFC's "LSB(fn) is set, or fn equals sn" as two branches: the frequent one tests once.
+        if fn & 1 == 1:
+            fr = sha256(concat(x"01", node, fr))
+            sr = sha256(concat(x"01", node, sr))
+        elif fn == sn:
             fr = sha256(concat(x"01", node, fr))
             sr = sha256(concat(x"01", node, sr))
             for _: uint256 in range(64):
-                if fn & 1 == 1 or fn == 0:
-                    break
                 fn = fn >> 1
                 sn = sn >> 1
+                if fn & 1 == 1 or fn == 0:
+                    break
         else:
             sr = sha256(concat(x"01", sr, node))
         fn = fn >> 1
