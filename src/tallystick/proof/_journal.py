@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,23 +25,23 @@ from typing import Any, Self
 from tallystick.errors import (
     ConfigurationError,
     DisclosureError,
-    NoteError,
     NotFoundError,
     RollbackError,
     StorageError,
 )
 from tallystick.proof._anchors import AnchorClaim
 from tallystick.proof._appending import Appending
-from tallystick.proof._cards import Card, log_key_at
-from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, sign_checkpoint, verify_checkpoint
+from tallystick.proof._cards import Card
+from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._commitments import open_fields
 from tallystick.proof._cosigned import Cosigned
 from tallystick.proof._drafts import Draft, time_of
 from tallystick.proof._encoding import encode_base64, encode_base64url
 from tallystick.proof._entries import Entry, walk_entries
-from tallystick.proof._files import Files, OsFiles
+from tallystick.proof._files import Files, OsFiles, make_directories
 from tallystick.proof._keys import Randomness
 from tallystick.proof._kinds import STANDARD_KINDS, Kinds
+from tallystick.proof._own_heads import check_own_head, is_signed_by, signing
 from tallystick.proof._parties import Clock, Party, system_clock
 from tallystick.proof._payloads import Payloads
 from tallystick.proof._receipts import Receipt
@@ -62,6 +63,7 @@ class Journal:
         self._cards = tuple(cards)
         self._cosigned = Cosigned(store.files, store.directory / "cosigned")
         self._payloads: Payloads | None = None
+        self._opening_payloads = threading.Lock()
         self._head_file: HeadFile | None = None
         self._appending: Appending | None = None
         self._randomness: Randomness = os.urandom
@@ -105,7 +107,7 @@ class Journal:
             UnknownFormatError: a later version wrote it.
         """
         files, directory = files or OsFiles(), Path(path)
-        sign = _signing(party)
+        sign = signing(party)
         head_memory = HeadFile(files, Path(head_file)) if head_file is not None else None
         try:
             own = head_memory.read() if head_memory else None
@@ -187,22 +189,13 @@ class Journal:
                 f"the party's card was made at size {party.card.since}, the journal has only {store.head.size} entries",
                 hint="this looks like a restored backup: fetch the newer journal",
             )
-        if not _signed_by(store.head, party.card.keys["log"]):
+        if not is_signed_by(store.head, party.card.keys["log"]):
             # The log key was rotated at this very size: the new key takes the head over.
             store.sign_head(sign)
         self._remember(store.head)
 
     def _check_head(self, head: Checkpoint) -> None:
-        """Check that a head is this journal's; a rotation at its size may have left it signed by the key before."""
-        if head.origin != self._store.origin:
-            raise NoteError("the checkpoint must be of this journal, got another origin")
-        if self._cards:
-            keys = {log_key_at(self._cards, head.size), log_key_at(self._cards, max(0, head.size - 1))}
-            keys |= {card.keys["log"] for card in self._cards if card.since == head.size}
-            if not any(_signed_by(head, key) for key in keys):
-                raise NoteError(
-                    "the checkpoint is not signed by the journal's key", hint="is this the right key file?"
-                )
+        check_own_head(head, self._store.origin, self._cards)
 
     def _remember(self, head: Checkpoint) -> None:
         if self._head_file is not None:
@@ -292,6 +285,10 @@ class Journal:
         """
         if self._appending is None:
             before = self._store.head
+            with self._opening_payloads:
+                payloads, self._payloads = self._payloads, None
+            if payloads is not None:
+                payloads.close()
             take_up_for_reading(self._store, self._check_head)
             check_remembered(self._store, [before])
         return self._store.head
@@ -372,19 +369,23 @@ class Journal:
         return self._writing().alone(lambda: self._payload_store().erase(subject))
 
     def _payload_store(self) -> Payloads:
-        if self._payloads is None:
-            if self._party is None:
-                raise DisclosureError("payloads can be opened with the party's keys only")
-            files, directory = self._store.files, self._store.directory / "payloads"
-            write = self._appending is not None
-            if not files.exists(directory):
-                if not write:
-                    raise DisclosureError("this journal keeps no payloads")
-                files.make_directory(directory)
-                files.sync_directory(directory.parent)
-            key = self._party.secret("storage")
-            self._payloads = Payloads(directory, key, write=write, files=files, randomness=self._randomness)
-        return self._payloads
+        # One object for all threads: two would both append at what each believes to be the end.
+        with self._opening_payloads:
+            if self._payloads is None:
+                self._payloads = self._open_payloads()
+            return self._payloads
+
+    def _open_payloads(self) -> Payloads:
+        if self._party is None:
+            raise DisclosureError("payloads can be opened with the party's keys only")
+        files, directory = self._store.files, self._store.directory / "payloads"
+        write = self._appending is not None
+        if not files.exists(directory):
+            if not write:
+                raise DisclosureError("this journal keeps no payloads")
+            make_directories(files, directory)
+        key = self._party.secret("storage")
+        return Payloads(directory, key, write=write, files=files, randomness=self._randomness)
 
     def _open_payload(self, statement: Statement) -> tuple[Any, bytes]:
         if statement.payload is None:
@@ -489,16 +490,3 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _signing(party: Party) -> Sign:
-    signer, origin = party.signer("log"), party.origin
-    return lambda size, root: sign_checkpoint(origin, size, root, signer)
-
-
-def _signed_by(head: Checkpoint, key: bytes) -> bool:
-    try:
-        verify_checkpoint(head, key)
-    except NoteError:
-        return False
-    return True
