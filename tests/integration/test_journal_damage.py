@@ -8,7 +8,7 @@ import pytest
 
 from tallystick.errors import DamagedError, TallystickError
 from tallystick.proof import Draft, Journal, Party, _recovery
-from tallystick.testing._files import ForgetfulFiles
+from tallystick.testing import ForgetfulFiles
 
 PARTY = Party.create("Clinic North")
 HOME = Path("/data/journal")

@@ -15,7 +15,7 @@ import pytest
 
 from tallystick.errors import LockedError, NotFoundError, StorageError
 from tallystick.proof import Draft, Journal, OsFiles, Party, read_whole, write_atomically
-from tallystick.testing._files import FaultyFiles, ForgetfulFiles
+from tallystick.testing import FaultyFiles, ForgetfulFiles
 
 PARTY = Party.create("Clinic North")
 HOME = Path("/data/journal")
@@ -76,6 +76,9 @@ def test_a_failing_disk_stops_the_journal_and_loses_nothing(operation: str, numb
             assert ("free some space" in failure.hint) is (number == errno.ENOSPC)
             assert journal.checkpoint() == head, "nothing new is shown"
             assert journal.statement(0).body == {"title": "first"}
+            if plan.asked[-1] != ("write", "marks"):  # half a mark tells a reader nothing, and it says so
+                with Journal.read(HOME, files=inner) as reader:
+                    assert reader.checkpoint() == head, "nor in another process"
             asked = len(plan.asked)
             with pytest.raises(StorageError, match="has stopped"):
                 journal.append(KIND, {"title": "third"})
@@ -91,6 +94,30 @@ def check(files: ForgetfulFiles) -> None:
         journal.verify()
         entry = journal.append(KIND, {"title": "third"}, payload=b"more")
         assert journal.payload(entry.id) == b"more"
+
+
+@pytest.mark.parametrize("skip", range(4))
+def test_what_a_failed_sync_left_in_the_cache_only_is_not_trusted(skip: int) -> None:
+    inner = ForgetfulFiles()
+
+    class Forgetting(Plan):
+        def __call__(self, operation: str, name: str) -> int:
+            number = super().__call__(operation, name)
+            if number:
+                inner.forget_pending()
+            return number
+
+    plan = Forgetting()
+    with Journal.open(HOME, party=PARTY, files=FaultyFiles(inner, plan)) as journal:
+        journal.append_many([Draft(KIND, {"title": "first"})])
+        plan.arm("sync", skip=skip, number=errno.EIO)
+        with pytest.raises(StorageError):
+            journal.append_many(drafts("second"))
+    with Journal.open(HOME, party=PARTY, files=inner) as journal:
+        size = journal.size
+    with Journal.open(HOME, party=PARTY, files=inner.after_power_loss()) as journal:
+        assert journal.size == size, "what was shown after the fault is still there"
+        journal.verify()
 
 
 def test_every_waiting_thread_hears_of_the_failure() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import TallystickError
 from tallystick.proof import Draft, Journal, Party
-from tallystick.testing._files import ForgetfulFiles, PowerLossError
+from tallystick.testing import ForgetfulFiles, PowerLossError
 
 PARTY = Party.create("Clinic North")
 HOME = Path("/data/journal")
@@ -61,7 +62,13 @@ def operations() -> int:
     return files.operations
 
 
-def lost_power_at(point: int, *, lying_syncs: bool = False) -> tuple[ForgetfulFiles, list[str]]:
+def honest(name: str) -> bool:
+    return False
+
+
+def lost_power_at(
+    point: int, *, lying_syncs: Callable[[str], bool] = honest
+) -> tuple[ForgetfulFiles, list[str]]:
     files, acknowledged = ForgetfulFiles(power_loss_at=point, lying_syncs=lying_syncs), list[str]()
     with pytest.raises(PowerLossError):
         run(files, acknowledged)
@@ -102,11 +109,16 @@ def test_a_second_power_loss_during_recovery_loses_nothing() -> None:
                 check(again.after_power_loss(random.Random(second)), acknowledged)
 
 
-def test_a_journal_without_its_syncs_is_caught_by_this_tier() -> None:
+@pytest.mark.parametrize(
+    "lying_syncs",
+    [lambda name: True, lambda name: name.endswith(".seg"), lambda name: name == "checkpoints"],
+    ids=["every file", "segments", "checkpoints"],
+)
+def test_a_journal_without_its_syncs_is_caught_by_this_tier(lying_syncs: Callable[[str], bool]) -> None:
     caught = 0
     points = range(10, operations(), 5)
     for point in points:
-        files, acknowledged = lost_power_at(point, lying_syncs=True)
+        files, acknowledged = lost_power_at(point, lying_syncs=lying_syncs)
         try:
             check(files.after_power_loss(), acknowledged)
         except (AssertionError, TallystickError):

@@ -14,7 +14,7 @@ from tallystick.proof._drafts import commit_many, format_drafts, time_of
 from tallystick.proof._encoding import decode_base64url, format_json
 from tallystick.proof._merkle import root_of
 from tallystick.proof._statements import PayloadRef
-from tallystick.testing._files import ForgetfulFiles
+from tallystick.testing import ForgetfulFiles
 
 PARTY = Party.create("Clinic North")
 HOME = Path("/data/journal")

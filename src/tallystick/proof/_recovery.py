@@ -64,8 +64,6 @@ def recover(store: Store, check: Callable[[Checkpoint], None]) -> Recovery:
     store.take_up(head, tree)
     _write_derived(store, start, head.size)
     cut += store.segments.cut(head.size)
-    if synced < head.size or rebuilt:
-        store.segments.rewrite_tail(0 if rebuilt else synced, head.size)
     store.synced = 0 if rebuilt else synced
     if head.size - store.synced >= TAIL:
         store.sync_derived()

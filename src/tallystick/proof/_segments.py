@@ -195,28 +195,6 @@ class Segments:
         self._end = end
         return dropped
 
-    def rewrite_tail(self, start: int, size: int) -> None:
-        """Write the entries from ``start`` on once more and make them durable.
-
-        A sync that failed before a crash may have marked their pages as clean: they can be read, but would never reach
-        the disk. Writing them again makes them dirty.
-        """
-        for first, file, begin, end in self._spans(start, size):
-            for place in range(begin, end, _CHUNK):
-                file.pwrite(file.pread(min(_CHUNK, end - place), place), place)
-            if first >= start:
-                file.pwrite(SEGMENT_MAGIC, 0)
-            file.sync()
-        self._files.sync_directory(self._directory)
-
-    def _spans(self, start: int, size: int) -> Iterator[tuple[int, File, int, int]]:
-        for position, first in enumerate(self._firsts):
-            following = self._firsts[position + 1] if position + 1 < len(self._firsts) else size
-            if following <= start or first >= size:
-                continue
-            begin = self.read_offsets(start, 1)[0] if first < start else len(SEGMENT_MAGIC)
-            yield first, self._file(first), begin, self.end_of(min(following, size))[1]
-
     def check_lengths(self, size: int) -> None:
         """Check that no segment holds bytes beyond its entries.
 

@@ -10,12 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._chains import CHAIN_CHECKS, anvil, check_chain, find_anvil, fund_on_anvil
+    from ._files import FaultyFiles, ForgetfulFiles, PowerLossError
 
-__all__ = ["CHAIN_CHECKS", "anvil", "check_chain", "find_anvil", "fund_on_anvil"]
+__all__ = [
+    "CHAIN_CHECKS",
+    "FaultyFiles",
+    "ForgetfulFiles",
+    "PowerLossError",
+    "anvil",
+    "check_chain",
+    "find_anvil",
+    "fund_on_anvil",
+]
 
 # name -> the private module that holds it
 _PLACES = {
     "CHAIN_CHECKS": "_chains",
+    "FaultyFiles": "_files",
+    "ForgetfulFiles": "_files",
+    "PowerLossError": "_files",
     "anvil": "_chains",
     "check_chain": "_chains",
     "find_anvil": "_chains",

@@ -96,11 +96,13 @@ class ForgetfulFiles:
 
     Args:
         power_loss_at: number of the changing operation at which the power goes, from 0; None keeps it on.
-        lying_syncs: let every sync of a file return without doing anything: the mutant that a power-loss test must
+        lying_syncs: files, by name, whose sync returns without doing anything: the mutant that a power-loss test must
             catch, for a program that forgot its sync behaves just so.
     """
 
-    def __init__(self, *, power_loss_at: int | None = None, lying_syncs: bool = False) -> None:
+    def __init__(
+        self, *, power_loss_at: int | None = None, lying_syncs: Callable[[str], bool] = lambda name: False
+    ) -> None:
         self.operations = 0
         """Changing operations so far."""
         self._power_loss_at = power_loss_at
@@ -151,6 +153,12 @@ class ForgetfulFiles:
         node.seen[place] ^= mask
         node.kept = bytearray(node.seen)
 
+    def forget_pending(self) -> None:
+        """Take all unsynced data for clean, as a system may do when a sync failed: it can be read, until the power goes."""
+        for node in self._seen.values():
+            if node is not None:
+                node.pending.clear()
+
     def copy(self) -> ForgetfulFiles:
         """A second machine with the same disk, as programs see it."""
         return self.after_power_loss(everything=True)
@@ -177,7 +185,7 @@ class ForgetfulFiles:
                 raise NotFoundError(f"there is no directory {path.parent.name}")
             self._step()
             self._change(path.parent, {path: _Node()})
-        return _ForgetfulFile(self, self._node(path))
+        return _ForgetfulFile(self, self._node(path), path.name)
 
     def lock(self, path: Path) -> _Lock:
         """Take a lock."""
@@ -237,8 +245,8 @@ class _Lock:
 
 
 class _ForgetfulFile:
-    def __init__(self, files: ForgetfulFiles, node: _Node) -> None:
-        self._files, self._node = files, node
+    def __init__(self, files: ForgetfulFiles, node: _Node, name: str) -> None:
+        self._files, self._node, self._name = files, node, name
 
     def pread(self, size: int, offset: int) -> bytes:
         return bytes(self._node.seen[offset : offset + size])
@@ -256,7 +264,7 @@ class _ForgetfulFile:
 
     def sync(self) -> None:
         self._files._step()
-        if not self._files._lying_syncs:
+        if not self._files._lying_syncs(self._name):
             self._node.sync()
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ from tallystick.proof import (
     verify_consistency,
     verify_inclusion,
 )
-from tallystick.testing._files import ForgetfulFiles
+from tallystick.testing import ForgetfulFiles
 
 PARTY = Party.create("Clinic North")
 OTHER = Party.create("Clinic South")

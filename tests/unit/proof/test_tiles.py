@@ -10,7 +10,7 @@ from tallystick.errors import DamagedError, RollbackError
 from tallystick.proof import Draft, Journal, Party, leaf_hash, parse_checkpoint
 from tallystick.proof._merkle import inclusion_path, root_of, verify_inclusion
 from tallystick.proof._tiles import export_tiles, tile_path
-from tallystick.testing._files import ForgetfulFiles
+from tallystick.testing import ForgetfulFiles
 
 PARTY = Party.create("Clinic North")
 HOME, OUT = Path("/data/journal"), Path("/public/log")
