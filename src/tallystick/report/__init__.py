@@ -1,5 +1,45 @@
-"""."""
+"""One-page reports: pictures and tables for a busy reader, offline, on any screen; no rule of any domain."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from tallystick.report._page import (
+    Bar,
+    Bars,
+    Calibration,
+    CalibrationPoint,
+    Curve,
+    Figure,
+    Forest,
+    ForestGroup,
+    Grid,
+    Hop,
+    Interval,
+    Points,
+    Report,
+    Section,
+    Share,
+    Shares,
+    TraceTree,
+)
+from tallystick.report._render import render
+
+__all__ = [
+    "Bar",
+    "Bars",
+    "Calibration",
+    "CalibrationPoint",
+    "Curve",
+    "Figure",
+    "Forest",
+    "ForestGroup",
+    "Grid",
+    "Hop",
+    "Interval",
+    "Points",
+    "Report",
+    "Section",
+    "Share",
+    "Shares",
+    "TraceTree",
+    "render",
+]

@@ -1,0 +1,433 @@
+"""The pilot's report, built from its summary alone: every figure on the page stands in `summary.json`.
+
+Shape of a summary (what a pilot cannot fill, it leaves out; the page then leaves that part out too):
+
+    {"v": 1, "made_at": "2026-11-22 18:00 UTC", "version": "0.1.0", "seed": 0,
+     "data":       from `_figures.learned`: name, target, rows, train, test, seed, columns, mended, problems,
+                   sites: [{"site", "rows", "yes", "train", "test"}],
+     "model":      from `_figures.learned`: name, hash, bytes, rounds, losses, scaling, fidelity, notes,
+     "evaluation": from `_figures.learned`: federated, pooled, sites: [{"site", "federated", "alone",
+                   "pooled"}], each an `Evaluation.as_dict()`; interval,
+     "decision":   {"site": "Cleveland", "answer": "yes", "probability": 0.83, "score": 12345,
+                   "reasons": [{"text", "contribution"}],
+                   "trace": {"text", "standing", "detail"?, "children"?: [...]},
+                   "lines": [{"standing": "proved", "text"}]},
+     "standing":   {"proved": 700, "claimed": 231, "missing": 231, "receipts": 231},
+     "forgeries":  [{"name": "flip a byte", "what": "one bit of a statement", "caught": true,
+                   "by": "VerificationError: …"}],
+     "cost":       {"decisions": 231, "disk_bytes_per_million": 1.1e9, "cpu_s_per_million": 900.0,
+                   "gas_per_million": 8.0e6, "gas_note": "one anchor per …", "measured_on": "2 cores …"},
+     "chain":      {"id", "contract", "block", "statements", "journals"},
+     "steps":      [{"name": "register", "text": "4 data sets stated", "seconds": 0.4}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tallystick.report import (
+    Bar,
+    Bars,
+    Calibration,
+    CalibrationPoint,
+    Curve,
+    Figure,
+    Forest,
+    ForestGroup,
+    Grid,
+    Hop,
+    Interval,
+    Points,
+    Report,
+    Section,
+    Share,
+    Shares,
+    TraceTree,
+)
+
+Data = Mapping[str, Any]
+NOISE: Final = 0.02  # differences of AUROC below this are not worth a sentence
+TONES: Final = (
+    ("proved", "good"),
+    ("recorded", "good"),
+    ("re-executed", "good"),
+    ("claimed", "warn"),
+    ("missing", "faint"),
+)
+CONSORTIUM: Final = (
+    "Every hospital runs its own node on its own machine, with keys that only it holds.",
+    "The chain runs on several members' machines; the embedded one is claimed by its operator.",
+    "Policies reach verifiers by another way than the bundle that they check.",
+    "Consent is checked per patient before each round, and a withdrawal is honoured by block.",
+    "Privacy accounting: clipping and noise, so that the shared sums tell little about any one patient.",
+    "Signed round keys and recovery when a hospital drops out in the middle of a round.",
+    "Clinical validation on new patients: these are from the 1980s, and this model is no medical device.",
+)
+
+
+def build(summary: Data) -> Report:
+    """Turn a summary into the pilot's one-page report.
+
+    Args:
+        summary: see this module's text; "data", "model" and "evaluation" must be there.
+    """
+    data = summary["data"]
+    sections = [_accuracy(summary), _decision(summary), _evidence(summary), _costs(summary), _next(summary)]
+    return Report(
+        title=f"Tallystick pilot: {len(data['sites'])} {_who(data)}s learn together",
+        sentence=_sentence(summary),
+        figures=_figures(summary),
+        sections=[section for section in sections if section is not None],
+        footer=_footer(summary),
+    )
+
+
+def _who(data: Data) -> str:
+    return "hospital" if data["name"] == "heart" else "site"
+
+
+def _people(data: Data) -> str:
+    return "patients" if data["name"] == "heart" else "rows"
+
+
+def _sentence(summary: Data) -> str:
+    data, forged = summary["data"], summary.get("forgeries", [])
+    caught = sum(bool(item["caught"]) for item in forged)
+    start = (
+        f"{len(data['sites'])} {_who(data)}s trained one model on {data['train']} {_people(data)} without moving a "
+        f"row, and every one of its {data['test']} decisions can be checked by anyone from a file"
+    )
+    if not forged:
+        return f"{start}."
+    if caught == len(forged):
+        return f"{start}; all {caught} forgeries were caught."
+    return f"{start}; {len(forged) - caught} of {len(forged)} forgeries were NOT caught."
+
+
+def _figures(summary: Data) -> list[Figure]:
+    data, federated = summary["data"], summary["evaluation"]["federated"]
+    auroc, standing, forged = federated["auroc"], summary.get("standing"), summary.get("forgeries")
+    figures = [
+        Figure(
+            value=f"{auroc['value']:.2f}" if auroc else "unknown",
+            label="AUROC on patients it never saw"
+            if data["name"] == "heart"
+            else "AUROC on rows it never saw",
+            note=f"95% interval {_range(auroc)}; 0.5 is a coin, 1 is perfect"
+            if auroc
+            else federated["why_not"],
+        )
+    ]
+    if standing:
+        figures.append(
+            Figure(f"{standing['proved']:,}", "lines proved", "by the verifier's own policy, offline")
+        )
+    else:
+        figures.append(Figure("0", "rows moved", "only masked sums left a site"))
+    if forged:
+        caught = sum(bool(item["caught"]) for item in forged)
+        figures.append(
+            Figure(f"{caught} of {len(forged)}", "forgeries caught", "each named in the table below")
+        )
+    else:
+        figures.append(Figure(str(summary["model"]["rounds"]), "rounds of training", "each one stated"))
+    return figures
+
+
+def _accuracy(summary: Data) -> Section:
+    evaluation, data, model = summary["evaluation"], summary["data"], summary["model"]
+    fidelity = model["fidelity"]
+    parts: list[Any] = [_forest(evaluation, data)]
+    calibration = _calibration(evaluation["federated"], data)
+    if calibration is not None:
+        parts.append(calibration)
+    if len(model["losses"]) > 1:
+        parts.append(_learning(model))
+    return Section(
+        title="How good is the shared model?",
+        text=(
+            f"Judged on {data['test']} {_people(data)} held out of training (same share per {_who(data)} and outcome, "
+            f"seed {data['seed']}). The model is whole numbers only, so that anyone can compute a decision again: "
+            f"{fidelity['equal_decisions']} of {fidelity['rows']} decisions equal those with real numbers."
+        ),
+        parts=parts,
+    )
+
+
+def _forest(evaluation: Data, data: Data) -> Forest:
+    series = ("together, no row moved", "alone, own rows only", "all rows in one place")
+    sizes = {site["site"]: site["test"] for site in data["sites"]}
+    groups = [
+        ForestGroup(
+            name=of["site"],
+            note=f"{sizes[of['site']]} {_people(data)}, {of['federated']['positives']} yes",
+            intervals=[_interval(of[name]["auroc"]) for name in ("federated", "alone", "pooled")],
+            why_not="" if of["federated"]["auroc"] else _short(of["federated"]["why_not"]),
+        )
+        for of in evaluation["sites"]
+    ]
+    every = ForestGroup(
+        name="All together",
+        note=f"{data['test']} {_people(data)}",
+        intervals=[
+            _interval(evaluation["federated"]["auroc"]),
+            None,
+            _interval(evaluation["pooled"]["auroc"]),
+        ],
+    )
+    lows = [interval.low for group in (*groups, every) for interval in group.intervals if interval]
+    return Forest(
+        title=_finding(evaluation, data),
+        axis="AUROC: chance that a yes is ranked above a no (0.5 a coin, 1 perfect)",
+        series=series,
+        groups=[*groups, every],
+        low=min(0.4, *(int(low * 10) / 10 for low in lows)) if lows else 0.4,
+        high=1.0,
+        mark=(0.5, "a coin"),
+        caption=f"Intervals: {evaluation['interval']}. Small groups have wide intervals: differences inside them are noise.",
+    )
+
+
+def _finding(evaluation: Data, data: Data) -> str:
+    both = [of for of in evaluation["sites"] if of["federated"]["auroc"] and of["alone"]["auroc"]]
+    gains = [of["federated"]["auroc"]["value"] - of["alone"]["auroc"]["value"] for of in both]
+    better, worse = sum(gain > NOISE for gain in gains), sum(gain < -NOISE for gain in gains)
+    federated, pooled = evaluation["federated"]["auroc"], evaluation["pooled"]["auroc"]
+    if not federated or not pooled:
+        return "Not enough held-out rows to compare learning together with pooling"
+    gap = federated["value"] - pooled["value"]
+    if abs(gap) <= NOISE:
+        pooling = "Learning together is as good as pooling all rows"
+    else:
+        pooling = f"Learning together is {'better' if gap > 0 else 'worse'} than pooling all rows"
+    who = f"{_who(data)}{'s' if len(gains) != 1 else ''}"
+    alone = f"; against learning alone, better at {better} and worse at {worse} of {len(gains)} {who} with enough data"
+    return f"{pooling} ({federated['value']:.2f} and {pooled['value']:.2f}){alone if gains else ''}"
+
+
+def _calibration(federated: Data, data: Data) -> Calibration | None:
+    error = federated["calibration_error"]
+    if not error:
+        return None
+    points = [
+        CalibrationPoint(b["mean_probability"], b["positive_share"], b["low"], b["high"], b["count"])
+        for b in federated["bins"]
+    ]
+    return Calibration(
+        title=f"What the model says is on average {100 * error['value']:.0f} points away from what turned out",
+        said="probability that the model said",
+        seen=f"share that turned out yes ({data['target']})",
+        points=points,
+        caption=(
+            "On the dashed line, said and seen agree. A larger dot is more cases; bars are 95% intervals. "
+            f"Calibration error {_with_range(error)}; Brier score {_with_range(federated['brier'])}."
+        ),
+    )
+
+
+def _learning(model: Data) -> Curve:
+    losses = model["losses"]
+    return Curve(
+        title=f"{model['rounds']} rounds were enough: the last five changed the loss by {_last_change(losses):.3f}",
+        steps="round of training",
+        measure="mean log loss over all training rows (lower is better)",
+        values=losses,
+        caption="Known to everyone only as a sum over all sites. Scaling was " + model["scaling"] + ".",
+    )
+
+
+def _last_change(losses: Sequence[float]) -> float:
+    return abs(losses[-1] - losses[max(0, len(losses) - 6)])
+
+
+def _decision(summary: Data) -> Section | None:
+    decision = summary.get("decision")
+    if not decision:
+        return None
+    parts: list[Any] = [
+        Bars(
+            title=f"The model answered {decision['answer']}, with probability {decision['probability']:.0%}",
+            left="speaks for no",
+            right="speaks for yes",
+            bars=[
+                Bar(
+                    reason["text"].rpartition(", ")[0] or reason["text"],
+                    reason["contribution"],
+                    _signed(reason),
+                )
+                for reason in decision["reasons"]
+            ],
+            caption=(
+                "Against the average training row, in the score's own whole-number unit. Exact: all columns' parts "
+                "add up to the score. Reasons stand in the sealed payload; opening them is the hospital's choice."
+            ),
+        )
+    ]
+    if decision.get("trace"):
+        parts.append(
+            TraceTree(
+                title="Where this decision comes from, hop by hop",
+                root=_hop(decision["trace"]),
+                tones=TONES,
+                caption=(
+                    "Recorded: both statements are proved and the link is exact. Re-executed: computed again from what "
+                    "was opened. Claimed: somebody's word."
+                ),
+            )
+        )
+    return Section(
+        title="One decision, from the answer back to the data",
+        text=f"A held-out case of {decision['site']}, as the verifier sees it when the payload is opened.",
+        parts=parts,
+    )
+
+
+def _hop(node: Data) -> Hop:
+    return Hop(
+        text=node["text"],
+        standing=node.get("standing", ""),
+        detail=node.get("detail", ""),
+        children=[_hop(child) for child in node.get("children", ())],
+    )
+
+
+def _evidence(summary: Data) -> Section | None:
+    parts: list[Any] = []
+    standing, forged = summary.get("standing"), summary.get("forgeries")
+    if standing:
+        every = standing["proved"] + standing["claimed"] + standing["missing"]
+        parts.append(
+            Shares(
+                title=f"{standing['proved'] / max(every, 1):.0%} of what the verifier prints is proved; the rest says so",
+                unit=f"lines over {standing.get('receipts', 0):,} receipts",
+                parts=[
+                    Share("proved", standing["proved"], "good"),
+                    Share("claimed", standing["claimed"], "warn"),
+                    Share("missing", standing["missing"], "faint"),
+                ],
+                caption=(
+                    "Proved: follows from the file and the verifier's own policy. Claimed: somebody's word, such as a "
+                    "clock. Missing: nobody has done it, such as running the model again."
+                ),
+            )
+        )
+    decision = summary.get("decision") or {}
+    if decision.get("lines"):
+        parts.append(
+            Grid(
+                title="What the verifier says about the decision above",
+                header=("standing", "line"),
+                rows=[(line["standing"], line["text"]) for line in decision["lines"]],
+            )
+        )
+    if forged:
+        parts.append(_forgeries(forged))
+    if not parts:
+        return None
+    return Section(
+        title="What is proved, and what a forger gets",
+        text="Checked by a fresh process with the base install only and no network.",
+        parts=parts,
+    )
+
+
+def _forgeries(forged: Sequence[Data]) -> Grid:
+    caught = sum(bool(item["caught"]) for item in forged)
+    title = (
+        f"All {caught} forgeries were caught"
+        if caught == len(forged)
+        else f"{caught} of {len(forged)} were caught"
+    )
+    return Grid(
+        title=title,
+        header=("forgery", "what was done", "result", "caught by"),
+        rows=[
+            (item["name"], item["what"], "caught" if item["caught"] else "NOT CAUGHT", item["by"])
+            for item in forged
+        ],
+    )
+
+
+def _costs(summary: Data) -> Section | None:
+    cost = summary.get("cost")
+    if not cost:
+        return None
+    cpu, disk, gas = cost["cpu_s_per_million"], cost["disk_bytes_per_million"], cost.get("gas_per_million")
+    rows = [
+        ("disk", f"{disk / 1e9:.2f} GB", "journal, sealed payloads and hashes"),
+        ("processor", f"{cpu / 60:.0f} minutes of one core", "score, reasons, sealing, statement"),
+    ]
+    if gas is not None:
+        rows.append(("chain", f"{gas:,.0f} gas", cost.get("gas_note", "anchoring in batches")))
+    rows.append(("people's time", "not measured", "agreeing on schema, policy and members"))
+    return Section(
+        title="What it would cost",
+        text=f"Scaled up from {cost['decisions']:,} decisions of this run, measured on {cost['measured_on']}.",
+        parts=[
+            Grid(
+                title="A million decisions, with receipts for all of them",
+                header=("what", "how much", "for what"),
+                rows=rows,
+                caption="A straight projection, not a load test.",
+            )
+        ],
+        wide=True,
+    )
+
+
+def _next(summary: Data) -> Section:
+    data = summary["data"]
+    parts = [
+        Points("Problems found in the data", data["problems"] or ["None of the kinds that are looked for."])
+    ]
+    if data["mended"]:
+        parts.append(Points("What was mended or left out while reading", data["mended"]))
+    parts.append(Points("What a real consortium would add", CONSORTIUM))
+    table = Grid(
+        title=f"Who brought what: {data['rows']} {_people(data)}, {data['columns']} columns",
+        header=(_who(data), "rows", "yes", "trained on", "held out"),
+        rows=[
+            (of["site"], *(f"{of[name]:,}" for name in ("rows", "yes", "train", "test")))
+            for of in data["sites"]
+        ],
+        numeric=frozenset({1, 2, 3, 4}),
+        caption=f"Yes means: {data['target']}.",
+    )
+    return Section(title="Before you decide", text="", parts=[*parts, table])
+
+
+def _footer(summary: Data) -> str:
+    parts = [f"Tallystick {summary.get('version', '')}".strip()]
+    if summary.get("made_at"):
+        parts.append(f"made {summary['made_at']}")
+    chain = summary.get("chain")
+    if chain:
+        parts.append(
+            f"anchored on chain {chain['id']}, contract {chain['contract']}, block {chain['block']} "
+            "(the embedded chain: claimed by its operator)"
+        )
+    parts.append(f"model {summary['model']['name']}, SHA-256 {summary['model']['hash']}")
+    if summary["data"]["name"] == "heart":
+        parts.append("data: UCI id 45, Janosi, Steinbrunn, Pfisterer, Detrano, CC BY 4.0")
+    return " · ".join(parts)
+
+
+def _interval(value: Data | None) -> Interval | None:
+    return None if value is None else Interval(value["value"], value["low"], value["high"])
+
+
+def _range(value: Data) -> str:
+    return f"{value['low']:.2f} to {value['high']:.2f}"
+
+
+def _with_range(value: Data) -> str:
+    return f"{value['value']:.2f} ({_range(value)})"
+
+
+def _signed(reason: Data) -> str:
+    return f"{reason['contribution']:+,}"
+
+
+def _short(why_not: str) -> str:
+    return why_not.partition(":")[0] or "not enough data"

@@ -1,0 +1,81 @@
+"""Turn a report into one HTML file that needs nothing else: no script, no font, no network.
+
+The pictures are SVG drawn with percentages and CSS variables, so text keeps its size on a phone and colours
+follow light, dark and print. Everything that comes from data is escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from tallystick.errors import InputError, MissingExtraError
+from tallystick.report._page import Bar, Report
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+def render(report: Report) -> str:
+    """Return the report as one self-contained HTML page.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+        InputError: a figure is not a finite number.
+    """
+    style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    template, markup = _template()
+    return template.render(report=report, style=markup(style))
+
+
+def _template() -> tuple[Template, Any]:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("reports need jinja2", hint="pip install 'tallystick[ai]'") from error
+    page = Environment(
+        loader=PackageLoader("tallystick.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=False,
+    )
+    page.filters.update(
+        grouped=_grouped,
+        kind=lambda part: type(part).__name__,
+        largest=_largest,
+        percent=lambda share: f"{share:.0%}",
+        place=_place,
+        radius=lambda count: f"{min(3 + math.sqrt(count), 11):.1f}",
+        ticks=_ticks,
+        tone=lambda standing, tones: dict(tones).get(standing, "plain"),
+    )
+    return page.get_template("page.html.j2"), Markup
+
+
+def _place(value: float, low: float, high: float) -> str:
+    """Say where a value stands between low (0%) and high (100%), which may run backwards."""
+    if not all(map(math.isfinite, (value, low, high))):
+        raise InputError("a picture needs finite numbers, got NaN or infinity")
+    share = (value - low) / (high - low) if high != low else 0.5
+    return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers from low to high, at steps of a tenth or wider."""
+    step = next(step for step in (0.1, 0.2, 0.5, 1.0, math.inf) if (high - low) / step <= 6.5)
+    if math.isinf(step):
+        return [low, high]
+    return [
+        round(n * step, 6) for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    ]
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}"
+
+
+def _largest(bars: Sequence[Bar]) -> float:
+    return max((abs(bar.value) for bar in bars), default=1.0) or 1.0
