@@ -233,8 +233,14 @@ def _verify_signed(card: Card, keys: set[bytes]) -> None:
 
 
 def log_key_at(cards: Sequence[Card], size: int) -> bytes:
-    """The log key that may sign a checkpoint of this size; the chain is verified already."""
+    """The log key that may sign a checkpoint of this size; the chain is verified already.
+
+    Raises:
+        CardError: the first card begins at a larger size.
+    """
     valid = [card for card in cards if card.since <= size]
+    if not valid:
+        raise CardError(f"no card names a log key for size {size}")
     return valid[-1].keys["log"]
 
 

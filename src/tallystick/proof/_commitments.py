@@ -173,6 +173,10 @@ def verify_fields(commitment: bytes, opening: Mapping[str, Any]) -> dict[str, An
     try:
         if set(opening) != {"fields", "hashes", "salt"}:
             raise EncodingError("an opening must have exactly fields, hashes and salt")
+        if type(opening["fields"]) is not list or type(opening["hashes"]) is not list:
+            raise EncodingError("an opening's fields and hashes must be lists")
+        if any(set(item) != {"path", "salt", "value"} for item in opening["fields"]):
+            raise EncodingError("an opened field must have exactly path, salt and value")
         hashes = [decode_base64url(text, size=32) for text in opening["hashes"]]
         salt = decode_base64url(opening["salt"], size=32)
         fields = [

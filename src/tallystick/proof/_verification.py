@@ -155,7 +155,8 @@ def verify(
 
 
 def _enforce(policy: Policy, report: Report) -> None:
-    unmet = [topic for topic in policy.ask if report.standing(topic) != "proved"]
+    # A place in the journal that is not proved (a revoked key signed alone) meets no policy, whatever it asks.
+    unmet = [topic for topic in ("inclusion", *policy.ask) if report.standing(topic) != "proved"]
     if unmet:
         raise VerificationError(
             f"your policy asks {', '.join(policy.ask)}; not proved: {', '.join(unmet)}",
@@ -410,7 +411,7 @@ class _Check:
         if statement.kind not in self.kinds:
             self.add("claimed", "kind", f"unknown kind {statement.kind}: upgrade, or ask its application")
         if "level" in statement.body:
-            level = statement.body["level"]
+            level = _plain(str(statement.body["level"]))
             self.add(
                 "missing",
                 "level",
@@ -435,7 +436,7 @@ class _Check:
                 raise VerificationError("this payload is opened field by field; leave --payload out")
             self.opened = verify_fields(commitment, opening)
             for path, value in self.opened.items():
-                self.add("proved", "payload", f"it states {path} = {_shown(value)}")
+                self.add("proved", "payload", f"it states {_plain(path)} = {_shown(value)}")
             self.add("claimed", "payload", f"that what it states is true is {self.name(self.party)}'s word")
         else:
             self._bytes(commitment, opening, payload)
@@ -467,6 +468,12 @@ def journal_id(origin: str) -> bytes:
 def _short(origin: str) -> str:
     party, _, journal = origin.partition("/")
     return f"{party[:16]}…{party[-6:]}/{journal}"
+
+
+def _plain(text: str) -> str:
+    """An issuer's text, so that it cannot draw a line of its own on the verifier's screen."""
+    shown = text if text.isprintable() else repr(text)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _shown(value: Any) -> str:
