@@ -22,13 +22,13 @@ from tallystick.errors import ChainError, ConfigurationError
 from ._artifacts import load
 from ._calls import Call
 from ._contract import Contract, Logged
+from ._words import checked_account, checked_count, checked_digest, found_digest
 
 if TYPE_CHECKING:
     from web3 import Web3
 
 __all__ = ["Anchoring", "Anchors", "Head"]
 
-DIGEST_BYTES = 32
 MAX_CONSISTENCY = 65
 MAX_INCLUSION = 64
 
@@ -92,7 +92,7 @@ class Anchors:
         Args:
             members: address of the contract ``Members`` that it shall ask, for ever.
         """
-        return Contract.deploy_call(load("tallystick.chain", "Anchors"), members)
+        return Contract.deploy_call(load("tallystick.chain", "Anchors"), checked_account(members))
 
     def anchor(self, journal: bytes, *, size: int, root: bytes, proof: Sequence[bytes] = ()) -> Call:
         """Make the call that anchors a head; only the journal's writer may send it.
@@ -107,8 +107,10 @@ class Anchors:
             raise ConfigurationError(
                 f"a consistency proof must be at most {MAX_CONSISTENCY} hashes, got {len(proof)}"
             )
-        path = [_digest(node) for node in proof]
-        return self._contract.call("anchor", _digest(journal), _count(size), _digest(root), path)
+        path = [checked_digest(node) for node in proof]
+        return self._contract.call(
+            "anchor", checked_digest(journal), checked_count(size), checked_digest(root), path
+        )
 
     def members(self) -> str:
         """Read the address of the contract ``Members`` that says who may anchor."""
@@ -116,27 +118,36 @@ class Anchors:
 
     def heads(self, journal: bytes, *, block: int | str = "latest") -> Head | None:
         """Read the head of a journal's current epoch; None when nothing is anchored in it."""
-        return _head(self._contract.read("heads", _digest(journal), block=block))
+        return _head(self._contract.read("heads", checked_digest(journal), block=block))
 
     def head_in(self, journal: bytes, *, epoch: int) -> Head | None:
         """Read the last head of one epoch, also of one that is over; None when it has none."""
-        return _head(self._contract.read("head_in", _digest(journal), _count(epoch)))
+        return _head(self._contract.read("head_in", checked_digest(journal), checked_count(epoch)))
 
     def epoch(self, journal: bytes) -> int:
         """Read a journal's current epoch: from 1, 0 for an unknown journal."""
-        return int(self._contract.read("epoch", _digest(journal)))
+        return int(self._contract.read("epoch", checked_digest(journal)))
 
     def roots(self, journal: bytes, *, size: int) -> bytes | None:
         """Read the root anchored at a size, in the latest epoch that anchored that size; None when none did."""
-        return _found(self._contract.read("roots", _digest(journal), _count(size)))
+        return found_digest(self._contract.read("roots", checked_digest(journal), checked_count(size)))
 
     def root_in(self, journal: bytes, *, epoch: int, size: int) -> bytes | None:
         """Read the root anchored at a size in one epoch; None when it was not."""
-        return _found(self._contract.read("root_in", _digest(journal), _count(epoch), _count(size)))
+        return found_digest(
+            self._contract.read("root_in", checked_digest(journal), checked_count(epoch), checked_count(size))
+        )
 
     def epoch_of(self, journal: bytes, *, size: int, root: bytes) -> int | None:
         """Read the latest epoch in which this very head was anchored; None when it never was."""
-        return int(self._contract.read("epoch_of", _digest(journal), _count(size), _digest(root))) or None
+        return (
+            int(
+                self._contract.read(
+                    "epoch_of", checked_digest(journal), checked_count(size), checked_digest(root)
+                )
+            )
+            or None
+        )
 
     def includes(
         self,
@@ -160,10 +171,15 @@ class Anchors:
         """
         if len(proof) > MAX_INCLUSION:
             return False
-        place = (_count(size), _count(index), _digest(leaf), [_digest(node) for node in proof])
+        place = (
+            checked_count(size),
+            checked_count(index),
+            checked_digest(leaf),
+            [checked_digest(node) for node in proof],
+        )
         if epoch is None:
-            return bool(self._contract.read("includes", _digest(journal), *place))
-        return bool(self._contract.read("includes_in", _digest(journal), _count(epoch), *place))
+            return bool(self._contract.read("includes", checked_digest(journal), *place))
+        return bool(self._contract.read("includes_in", checked_digest(journal), checked_count(epoch), *place))
 
     def anchored_at(self, journal: bytes, size: int, *, start: int = 0) -> Anchoring | None:
         """Find the latest anchoring of a size, with its block, by one log query.
@@ -173,7 +189,9 @@ class Anchors:
             size: number of statements.
             start: first block to look in; endpoints may limit the range, see ``history``.
         """
-        found = self._contract.logged("Anchored", start=start, journal=_digest(journal), size=_count(size))
+        found = self._contract.logged(
+            "Anchored", start=start, journal=checked_digest(journal), size=checked_count(size)
+        )
         return _anchoring(found[-1]) if found else None
 
     def history(self, journal: bytes, *, epoch: int | None = None) -> Iterator[Anchoring]:
@@ -191,7 +209,7 @@ class Anchors:
         size, block = (head.size, head.block) if head else (0, 0)
         while size:
             logs = self._contract.logged(
-                "Anchored", start=block, stop=block, journal=_digest(journal), size=size, epoch=number
+                "Anchored", start=block, stop=block, journal=checked_digest(journal), size=size, epoch=number
             )
             if len(logs) != 1:
                 raise ChainError(f"block {block} must hold one anchoring of size {size}, got {len(logs)}")
@@ -206,19 +224,3 @@ def _anchoring(logged: Logged) -> Anchoring:
 
 def _head(fields: tuple[int, bytes, int]) -> Head | None:
     return Head(*fields) if fields[0] else None
-
-
-def _digest(value: bytes) -> bytes:
-    if len(value) != DIGEST_BYTES:
-        raise ConfigurationError(f"a hash must be {DIGEST_BYTES} bytes, got {len(value)}")
-    return value
-
-
-def _count(value: int) -> int:
-    if not 0 <= value < 2**64:
-        raise ConfigurationError(f"a count must be >= 0 and below 2^64, got {value}")
-    return value
-
-
-def _found(digest: bytes) -> bytes | None:
-    return digest if any(digest) else None

@@ -8,29 +8,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_utils import to_checksum_address
 from eth_utils.abi import (
     collapse_if_tuple,
     event_abi_to_log_topic,
     function_abi_to_4byte_selector,
 )
 from web3 import Web3
-from web3.exceptions import ContractLogicError, ProviderConnectionError, Web3Exception, Web3RPCError
+from web3.exceptions import Web3Exception
+from web3.types import RPCEndpoint
 
 from tallystick.errors import ChainError, ChainUnreachableError, DefectError, RevertError
 
+from ._answers import REVERTED, revert_reason
 from ._artifacts import Artifact
 from ._calls import Call
+from ._words import checked_account
 
-__all__ = ["Contract", "Logged", "decode_reason"]
+__all__ = ["Contract", "Logged"]
 
-_REASON_SELECTOR = bytes.fromhex("08c379a0")  # Error(string), what `assert x, "reason"` reverts with
+_REVERT = re.compile(r"execution reverted(?:: (.*))?").match
+_MOST_WORDS = 200  # of a node, in one message of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Contract:
     """
 
     def __init__(self, web3: Web3, address: str, artifact: Artifact) -> None:
-        self.address = address.lower()
+        self.address = checked_account(address)
         self._web3 = web3
         self._name = artifact.name
         self._functions = {item["name"]: item for item in artifact.abi if item["type"] == "function"}
@@ -99,8 +103,8 @@ class Contract:
             ChainUnreachableError: no answer.
             ChainError: the chain refused, or no such contract stands there.
         """
-        question = {"to": to_checksum_address(self.address), "data": self._data(function, arguments)}
-        answer = bytes(self._ask(lambda: self._web3.eth.call(question, block)))
+        question = {"to": self.address, "data": "0x" + self._data(function, arguments).hex()}
+        answer = _bytes_in(self._ask("eth_call", question, _tag(block)))
         outputs = self._functions[function]["outputs"]
         try:
             values = _plain(decode([collapse_if_tuple(item) for item in outputs], answer))
@@ -133,61 +137,81 @@ class Contract:
             asked.append(None if value is None else "0x" + encode([item["type"]], [value]).hex())
         if topics:
             raise DefectError(f"event {event} has no indexed argument {sorted(topics)[0]}")
-        query = {
-            "address": to_checksum_address(self.address),
-            "topics": asked,
-            "fromBlock": start,
-            "toBlock": stop,
-        }
-        return [self._decode_log(abi, log) for log in self._ask(lambda: self._web3.eth.get_logs(query))]
+        if start and stop == "latest" and start > self._head():
+            return []  # nodes refuse a range that begins after its end
+        query = {"address": self.address, "topics": asked, "fromBlock": _tag(start), "toBlock": _tag(stop)}
+        logs = self._ask("eth_getLogs", query)
+        if not isinstance(logs, list):
+            raise ChainError(f"contract {self._name} cannot be read: a list of logs was expected")
+        return [self._decode_log(abi, asked, log) for log in logs]
+
+    def _head(self) -> int:
+        answer = self._ask("eth_blockNumber")
+        try:
+            return int(answer, 16)
+        except (TypeError, ValueError) as error:
+            raise ChainError(f"contract {self._name} cannot be read: a block number was expected") from error
 
     def _data(self, function: str, arguments: Sequence[Any]) -> bytes:
         abi = self._functions[function]
         return bytes(function_abi_to_4byte_selector(abi)) + _encode(self._name, abi["inputs"], arguments)
 
-    def _decode_log(self, abi: Mapping[str, Any], log: Mapping[str, Any]) -> Logged:
+    def _decode_log(self, abi: Mapping[str, Any], asked: Sequence[str | None], log: Any) -> Logged:
         indexed = [item for item in abi["inputs"] if item["indexed"]]
         others = [item for item in abi["inputs"] if not item["indexed"]]
         try:
+            topics = [str(topic).lower() for topic in log["topics"]]
+            wanted = all(want in (None, got) for want, got in zip(asked, topics, strict=True))
+            if str(log["address"]).lower() != self.address or not wanted:
+                raise ValueError("another log than the one asked for")
             values = {
-                item["name"]: _plain(decode([item["type"]], bytes(topic))[0])
-                for item, topic in zip(indexed, log["topics"][1:], strict=True)
+                item["name"]: _plain(decode([item["type"]], _bytes_in(topic))[0])
+                for item, topic in zip(indexed, topics[1:], strict=True)
             }
-            body = decode([collapse_if_tuple(item) for item in others], bytes(log["data"]))
-        except (DecodingError, ValueError) as error:
+            body = decode([collapse_if_tuple(item) for item in others], _bytes_in(log["data"]))
+            block, transaction = int(log["blockNumber"], 16), str(log["transactionHash"]).lower()
+        except (DecodingError, KeyError, TypeError, ValueError) as error:
             raise ChainError(f"event {abi['name']} of contract {self._name} cannot be read") from error
         values.update((item["name"], _plain(value)) for item, value in zip(others, body, strict=True))
-        return Logged(
-            abi["name"], values, int(log["blockNumber"]), "0x" + bytes(log["transactionHash"]).hex()
-        )
+        return Logged(abi["name"], values, block, transaction)
 
-    def _ask(self, question: Any) -> Any:
+    def _ask(self, method: str, *params: Any) -> Any:
+        # Straight to the provider: web3's own formatters turn some refusals into other exceptions.
         try:
-            return question()
-        except ContractLogicError as error:
-            data = bytes.fromhex(error.data.removeprefix("0x")) if isinstance(error.data, str) else b""
-            reason = decode_reason(data)
-            raise RevertError(
-                f"contract {self._name} refused: {reason or 'no reason given'}", reason=reason, data=data
-            ) from error
-        except (ProviderConnectionError, OSError) as error:
+            answer = self._web3.provider.make_request(RPCEndpoint(method), params)
+        except OSError as error:
             raise ChainUnreachableError(
                 f"contract {self._name} cannot be read: no endpoint answered"
             ) from error
-        except Web3RPCError as error:
-            raise ChainError(f"contract {self._name} cannot be read: {error.message}") from error
-        except Web3Exception as error:
+        except (Web3Exception, ValueError) as error:
             raise ChainError(f"contract {self._name} cannot be read: {type(error).__name__}") from error
+        if "error" in answer or "result" not in answer:
+            raise self._refusal(answer.get("error"))
+        return answer["result"]
+
+    def _refusal(self, said: Any) -> ChainError:
+        error = said if isinstance(said, dict) else {"message": str(said)}
+        words = " ".join(str(error.get("message") or "no reason given").split())[:_MOST_WORDS]
+        revert = _REVERT(words)
+        if error.get("code") != REVERTED and not revert:
+            return ChainError(f"contract {self._name} cannot be read: {words}")
+        data = _bytes_in(error.get("data"))
+        # Some nodes send the words without the data.
+        reason = revert_reason(data) or (revert.group(1) or "" if revert else "")
+        return RevertError(
+            f"contract {self._name} refused: {reason or 'no reason given'}", reason=reason, data=data
+        )
 
 
-def decode_reason(data: bytes) -> str:
-    """Read a revert's reason from its data; empty when it carries none."""
-    if data[:4] != _REASON_SELECTOR:
-        return ""
+def _tag(block: int | str) -> str:
+    return hex(block) if isinstance(block, int) else block
+
+
+def _bytes_in(value: Any) -> bytes:
     try:
-        return str(decode(["string"], data[4:])[0])
-    except (DecodingError, UnicodeDecodeError, OverflowError):
-        return ""
+        return bytes.fromhex(str(value or "").removeprefix("0x"))
+    except ValueError:
+        return b""
 
 
 def _encode(name: str, inputs: Sequence[Mapping[str, Any]], arguments: Sequence[Any]) -> bytes:

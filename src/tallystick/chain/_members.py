@@ -24,6 +24,7 @@ from tallystick.errors import ConfigurationError
 from ._artifacts import load
 from ._calls import Call
 from ._contract import Contract, Logged
+from ._words import checked_account, checked_count, checked_digest, found_account, found_digest
 
 if TYPE_CHECKING:
     from web3 import Web3
@@ -40,10 +41,8 @@ __all__ = [
     "hashed_id",
 ]
 
-NOBODY = "0x" + "00" * 20
 MAX_FOUNDERS = 64
 ONE_WEEK_S = 7 * 24 * 3600
-DIGEST_BYTES = 32
 
 
 class Action(IntEnum):
@@ -229,43 +228,43 @@ class Members:
 
     def propose_join(self, seat: Seat, *, threshold: int = 0) -> Call:
         """Propose a new member, or one that left and comes back with the same journal."""
-        return self._contract.call("propose_join", _seat_fields(seat), _count(threshold))
+        return self._contract.call("propose_join", _seat_fields(seat), checked_count(threshold))
 
     def propose_leave(self, party: bytes, *, threshold: int = 0) -> Call:
         """Propose that a party leaves; its history stays."""
-        return self._contract.call("propose_leave", _digest(party), _count(threshold))
+        return self._contract.call("propose_leave", checked_digest(party), checked_count(threshold))
 
     def propose_suspend(self, party: bytes, *, threshold: int = 0) -> Call:
         """Propose to suspend a party: it can neither vote, veto, rotate nor anchor."""
-        return self._contract.call("propose_suspend", _digest(party), _count(threshold))
+        return self._contract.call("propose_suspend", checked_digest(party), checked_count(threshold))
 
     def propose_reinstate(self, party: bytes, *, threshold: int = 0) -> Call:
         """Propose to lift a suspension."""
-        return self._contract.call("propose_reinstate", _digest(party), _count(threshold))
+        return self._contract.call("propose_reinstate", checked_digest(party), checked_count(threshold))
 
     def propose_rotation(self, party: bytes, keys: Keys) -> Call:
         """Propose new keys for a party that lost its own; its present account can veto during the delay."""
-        return self._contract.call("propose_rotation", _digest(party), *_key_fields(keys))
+        return self._contract.call("propose_rotation", checked_digest(party), *_key_fields(keys))
 
     def propose_epoch(self, party: bytes, keys: Keys) -> Call:
         """Propose a new epoch of a party's journal after a compromise, with new keys; no veto."""
-        return self._contract.call("propose_epoch", _digest(party), *_key_fields(keys))
+        return self._contract.call("propose_epoch", checked_digest(party), *_key_fields(keys))
 
     def propose_threshold(self, threshold: int) -> Call:
         """Propose another threshold."""
-        return self._contract.call("propose_threshold", _count(threshold))
+        return self._contract.call("propose_threshold", checked_count(threshold))
 
     def approve(self, number: int) -> Call:
         """Approve a proposal."""
-        return self._contract.call("approve", _count(number))
+        return self._contract.call("approve", checked_count(number))
 
     def veto(self, number: int) -> Call:
         """Refuse a rotation of one's own keys that others proposed."""
-        return self._contract.call("veto", _count(number))
+        return self._contract.call("veto", checked_count(number))
 
     def execute(self, number: int) -> Call:
         """Carry out an approved proposal after its delay."""
-        return self._contract.call("execute", _count(number))
+        return self._contract.call("execute", checked_count(number))
 
     def rotate(self, keys: Keys) -> Call:
         """Change one's own keys, at once."""
@@ -273,28 +272,28 @@ class Members:
 
     def writer(self, journal: bytes) -> str | None:
         """Read who may anchor a journal now; None for an unknown one and when its party is suspended or left."""
-        return _account(self._contract.read("writer", _digest(journal)))
+        return found_account(self._contract.read("writer", checked_digest(journal)))
 
     def writer_and_epoch(self, journal: bytes) -> tuple[str | None, int]:
         """Read who may anchor a journal now, and its epoch: from 1, 0 for an unknown journal."""
-        writer, epoch = self._contract.read("writer_and_epoch", _digest(journal))
-        return _account(writer), int(epoch)
+        writer, epoch = self._contract.read("writer_and_epoch", checked_digest(journal))
+        return found_account(writer), int(epoch)
 
     def epoch_since(self, journal: bytes, epoch: int) -> int | None:
         """Read the block in which an epoch of a journal was opened; None when it never was."""
-        return int(self._contract.read("epoch_since", _digest(journal), _count(epoch))) or None
+        return int(self._contract.read("epoch_since", checked_digest(journal), checked_count(epoch))) or None
 
     def party_of(self, journal: bytes) -> bytes | None:
         """Read whose journal it is, also after the party left; None for an unknown journal."""
-        return _found(self._contract.read("party_of", _digest(journal)))
+        return found_digest(self._contract.read("party_of", checked_digest(journal)))
 
     def member(self, account: str) -> bytes | None:
         """Read which active party votes with an account; None when none does."""
-        return _found(self._contract.read("member", account))
+        return found_digest(self._contract.read("member", checked_account(account)))
 
     def party(self, party: bytes) -> Member | None:
         """Read what is known of a party; None for a stranger."""
-        fields = self._contract.read("party", _digest(party))
+        fields = self._contract.read("party", checked_digest(party))
         account, journal, card, standing, place, revision, turns = fields
         if standing == Standing.STRANGER:
             return None
@@ -312,7 +311,7 @@ class Members:
 
     def party_at(self, place: int) -> bytes | None:
         """Read one party in the order in which they first joined; None beyond the last."""
-        return _found(self._contract.read("party_at", _count(place)))
+        return found_digest(self._contract.read("party_at", checked_count(place)))
 
     def active_count(self) -> int:
         """Read how many members are active."""
@@ -332,16 +331,16 @@ class Members:
 
     def card(self, party: bytes) -> bytes | None:
         """Read the hash of a party's present card; None for a stranger."""
-        return _found(self._contract.read("card", _digest(party)))
+        return found_digest(self._contract.read("card", checked_digest(party)))
 
     def cards(self, party: bytes) -> list[CardRecord]:
         """Read all cards of a party, oldest first."""
-        number = int(self._contract.read("card_count", _digest(party)))
+        number = int(self._contract.read("card_count", checked_digest(party)))
         return [CardRecord(*self._contract.read("card_at", party, place)) for place in range(number)]
 
     def card_since(self, party: bytes, card: bytes) -> int | None:
         """Read the block from which a card is valid; None when the party never had it here."""
-        return int(self._contract.read("card_since", _digest(party), _digest(card))) or None
+        return int(self._contract.read("card_since", checked_digest(party), checked_digest(card))) or None
 
     def proposal_count(self) -> int:
         """Read how many proposals were made; they are numbered from 1."""
@@ -349,7 +348,7 @@ class Members:
 
     def proposal(self, number: int) -> Proposal | None:
         """Read a proposal; None when there is none of that number."""
-        fields = self._contract.read("proposal", _count(number))
+        fields = self._contract.read("proposal", checked_count(number))
         action, status, seat, threshold, proposer, mark, expires_at, approved_at, approved_block, bits = (
             fields
         )
@@ -377,28 +376,8 @@ class Members:
 
 def _seat_fields(seat: Seat) -> tuple[bytes, str, str, bytes, bytes]:
     account, writer, card = _key_fields(seat.keys)
-    return _digest(seat.party), account, writer, _digest(seat.journal), card
+    return checked_digest(seat.party), account, writer, checked_digest(seat.journal), card
 
 
 def _key_fields(keys: Keys) -> tuple[str, str, bytes]:
-    return keys.account, keys.writer, _digest(keys.card)
-
-
-def _digest(value: bytes) -> bytes:
-    if len(value) != DIGEST_BYTES:
-        raise ConfigurationError(f"a hash must be {DIGEST_BYTES} bytes, got {len(value)}")
-    return value
-
-
-def _count(value: int) -> int:
-    if not 0 <= value < 2**64:
-        raise ConfigurationError(f"a count must be >= 0 and below 2^64, got {value}")
-    return value
-
-
-def _account(address: str) -> str | None:
-    return None if address == NOBODY else address
-
-
-def _found(digest: bytes) -> bytes | None:
-    return digest if any(digest) else None
+    return checked_account(keys.account), checked_account(keys.writer), checked_digest(keys.card)
