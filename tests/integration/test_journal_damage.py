@@ -181,3 +181,28 @@ def test_bytes_between_two_segments_are_noticed() -> None:
     files.open(segment, write=True).pwrite(b"more", len(files.content(segment)))
     with pytest.raises(DamagedError):
         use(files, write=False)
+
+
+@pytest.mark.parametrize("marks", [True, False], ids=["with marks", "without marks"])
+def test_a_lost_sector_amid_the_checkpoints_is_damage_and_not_a_torn_end(marks: bool) -> None:
+    files = made()
+    path = HOME / "checkpoints"
+    frame = next(at for at in range(16, 2000, 16) if files.content(path)[at + 12 :].startswith(b"did:key:"))
+    length = int.from_bytes(files.content(path)[frame : frame + 4], "big")
+    files.open(path, write=True).pwrite(bytes(64), 16 * ((frame + length) // 16) + 64)
+    if not marks:
+        files.unlink(HOME / "marks")
+    before = files.content(path)
+    with pytest.raises(DamagedError, match="checkpoints"):
+        use(files, write=True)
+    assert files.content(path) == before
+
+
+def test_checkpoints_that_end_before_the_head_are_noticed() -> None:
+    files = made()
+    with Journal.read(HOME, party=PARTY, files=files) as reader:
+        file = files.open(HOME / "checkpoints", write=True)
+        last = max(at for at in range(16, file.size(), 16) if file.pread(8, at + 12) == b"did:key:")
+        file.truncate(last)
+        with pytest.raises(DamagedError, match="ends before the head"):
+            reader.verify()

@@ -92,7 +92,7 @@ def verify_store(store: Store, progress: Progress | None = None) -> None:
         DamagedError: names the first entry, hash, place or checkpoint that is wrong.
     """
     head = store.head
-    checkpoints = (found for found in store.heads.walk() if found.size <= head.size)
+    checkpoints = _up_to(store.heads.walk(), head)
     tree = Tree()
     signed = _check_signed(tree, next(checkpoints, None), checkpoints)
     for first, entries, places in store.segments.passes(0, head.size):
@@ -111,7 +111,21 @@ def verify_store(store: Store, progress: Progress | None = None) -> None:
             progress(tree.size, head.size)
     if tree.root() != head.root:
         raise _locate(store, head)
+    for _ in checkpoints:  # what is left is of this size and was compared, or the file ends too early
+        pass
     store.segments.check_lengths(head.size)
+
+
+def _up_to(found: Iterator[Checkpoint], head: Checkpoint) -> Iterator[Checkpoint]:
+    """Give the checkpoints up to a head, which must be among them; a writer may have added later ones."""
+    size = -1
+    for checkpoint in found:
+        if checkpoint.size > head.size:
+            break
+        size = checkpoint.size
+        yield checkpoint
+    if size != head.size:
+        raise DamagedError("`checkpoints` ends before the head", hint=_RESTORE)
 
 
 def _check_signed(

@@ -4,7 +4,7 @@ A backup restores everything in the journal's directory, its own last checkpoint
 younger journal. Only what is kept elsewhere can tell: witnesses' and anchored heads, handed in by the caller, and a
 *head file* on another disk or in another backup set, which the journal writes at every commit.
 
-The head file is a 16-byte magic and one record as in ``checkpoints``, replaced in place and not synced: after a power
+The head file is a 16-byte magic and one frame (see `_frames`), replaced in place and not synced: after a power
 loss it may be older than the journal, never newer.
 """
 
@@ -22,7 +22,8 @@ from tallystick.errors import (
 )
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._files import Files
-from tallystick.proof._heads import RECORD_LIMIT, format_record, read_record
+from tallystick.proof._frames import format_frame, read_frame
+from tallystick.proof._heads import FRAME_LIMIT
 from tallystick.proof._store import Store
 
 HEAD_FILE_MAGIC = b"tallystick/head\x01"
@@ -87,12 +88,12 @@ class HeadFile:
             DamagedError: it is damaged.
             UnknownFormatError: a later version.
         """
-        data = self._file.pread(16 + RECORD_LIMIT, 0)
+        data = self._file.pread(16 + FRAME_LIMIT, 0)
         if not data:
             return None
         if data[:16] != HEAD_FILE_MAGIC and data[:15] == HEAD_FILE_MAGIC[:15]:
             raise UnknownFormatError(f"expected head file version 1, got {data[15]}")
-        note = read_record(data[16:]) if data[:16] == HEAD_FILE_MAGIC else None
+        note = read_frame(data[16:]) if data[:16] == HEAD_FILE_MAGIC else None
         if note is None:
             raise DamagedError(
                 "the head file is damaged",
@@ -102,7 +103,7 @@ class HeadFile:
 
     def write(self, head: Checkpoint) -> None:
         """Remember a head, without a sync."""
-        self._file.pwrite(HEAD_FILE_MAGIC + format_record(head.note), 0)
+        self._file.pwrite(HEAD_FILE_MAGIC + format_frame(head.note), 0)
 
     def close(self) -> None:
         """Make it durable and close it."""
