@@ -20,6 +20,7 @@ from eth_hash.auto import keccak
 
 from ._answers import SERVER_ERROR, RpcError, data_hex
 from ._blocks import EMPTY_ROOT
+from ._interpreter import QuickComputation
 from ._transactions import MAX_INITCODE_BYTES, AccessList, SignedTransaction, intrinsic_gas, least_gas
 
 __all__ = [
@@ -173,6 +174,7 @@ class _Rules(CancunTransactionExecutor):  # type: ignore[misc]
 
 class _State(CancunState):  # type: ignore[misc]
     transaction_executor_class = _Rules
+    computation_class = QuickComputation
 
     def set_system_contracts(self) -> None:
         """Leave out EIP-4788's contract: this chain has no beacon chain behind it."""
