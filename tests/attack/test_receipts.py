@@ -875,8 +875,8 @@ def test_a_path_of_an_issuer_cannot_look_like_a_line_of_the_report() -> None:
         "hashes": [encode_base64url(hashes[0])],
         "salt": encode_base64url(salt),
     }
-    report = verify(log.receipt(3, opening=opening), policy=make_policy())
-    assert all(line.text.isprintable() for line in report.lines)
+    with pytest.raises(VerificationError):
+        verify(log.receipt(3, opening=opening), policy=make_policy())
 
 
 def test_the_issuers_time_is_never_proved() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -87,12 +88,16 @@ def parse_bundle(data: bytes) -> Bundle:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        struct.error,
         EncodingError,
+        EOFError,
         KeyError,
         NotImplementedError,
         OSError,
+        OverflowError,
         RuntimeError,
-    ) as error:
+        ValueError,
+    ) as error:  # what zipfile raises over damaged files, none of it documented
         raise ReceiptError("malformed bundle", hint="ask for the file again") from error
     receipts, attachments = dict[str, Receipt](), dict[str, bytes]()
     for name, content in files.items():
@@ -115,6 +120,9 @@ def _unpack(data: bytes) -> dict[str, bytes]:
         for entry in entries:
             if not _name(entry.filename) or entry.filename in files:
                 raise ReceiptError("a bundle's file names must be plain and unique")
+            # Other methods reserve memory as their own headers ask for it.
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise ReceiptError("a bundle's files must be stored or deflated")
             files[entry.filename] = archive.read(entry)  # checks the size that the directory states
     return files
 

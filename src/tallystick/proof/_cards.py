@@ -164,7 +164,7 @@ def _card(document: Any, data: bytes) -> Card:
     keys = {role: _key(role, document["keys"][role]) for role in ROLES}
     if len(set(keys.values())) != len(keys):
         raise CardError("one key must have one role, got a key twice")
-    if revoked != sorted(set(revoked)):
+    if not all(type(key) is str for key in revoked) or revoked != sorted(set(revoked)):
         raise CardError("revoked keys must be sorted and unique")
     curve, _ = parse_did_key(document["party"])
     if curve != "ed25519":

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tallystick.errors import DisclosureError, EncodingError, StatementError, VerificationError
-from tallystick.proof._encoding import decode_base64url, encode_base64url, format_json
+from tallystick.proof._encoding import check_json, decode_base64url, encode_base64url, format_json
 
 __all__ = [
     "commit_bytes",
@@ -44,6 +44,7 @@ PATH_LIMIT = 300  # characters
 _COMMITMENT = b"tallystick/commitment/v1\x00"
 _FIELD = b"tallystick/field/v1\x00"
 _plain = re.compile(r"[^.\[\]\x00]+").fullmatch
+_path = re.compile(r"[ -~]*").fullmatch  # what keys of the profile make
 
 
 def padded_size(size: int) -> int:
@@ -81,6 +82,7 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     if type(record) is not dict:
         raise StatementError("a record of fields must be an object")
+    check_json(record)
     leaves = dict(_leaves("", record))
     if len(leaves) > FIELD_LIMIT or any(len(path) > PATH_LIMIT for path in leaves):
         raise StatementError(
@@ -183,7 +185,7 @@ def verify_fields(commitment: bytes, opening: Mapping[str, Any]) -> dict[str, An
             (item["path"], decode_base64url(item["salt"], size=32), item["value"])
             for item in opening["fields"]
         ]
-        well_formed = all(type(path) is str and len(path) <= PATH_LIMIT for path, _, _ in fields)
+        well_formed = all(_path(path) and len(path) <= PATH_LIMIT for path, _, _ in fields)
     except (TypeError, KeyError) as error:
         raise EncodingError("an opening of fields is malformed") from error
     if not well_formed or len(hashes) > FIELD_LIMIT or hashes != sorted(set(hashes)):

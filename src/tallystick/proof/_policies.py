@@ -250,7 +250,7 @@ def _party(item: Any) -> PinnedParty:
     try:
         cards = tuple(parse_card(note.encode()) for note in _list(item["cards"]))
         verify_cards(cards)
-    except (CardError, AttributeError) as error:
+    except (CardError, AttributeError, UnicodeEncodeError) as error:
         raise PolicyError("a party's cards in the policy do not verify") from error
     return PinnedParty(_text(item["name"]), cards)
 

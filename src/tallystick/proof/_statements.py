@@ -172,6 +172,8 @@ def _payload(value: Any) -> PayloadRef:
 
 def _check_envelope(document: dict[str, Any]) -> None:
     at, kind, links, origin = document["at"], document["kind"], document["links"], document["origin"]
+    if type(document["body"]) is not dict:
+        raise StatementError("a body must be an object")
     if type(at) is not int or not 0 < at <= JSON_INTEGER_LIMIT:
         raise StatementError("`at` must be microseconds since the epoch")
     if type(kind) is not str or not _kind(kind):
@@ -207,7 +209,7 @@ def _check_payload(payload: Any) -> None:
         raise StatementError("a payload must have commitment, form, media, nonce and size") from error
     if form not in FORMS or type(media) is not str or not _media(media):
         raise StatementError("a payload's form must be bytes or fields, its media a media type")
-    if type(size) is not int or size < 1 or size & (size - 1):
+    if type(size) is not int or not 1 <= size <= JSON_INTEGER_LIMIT or size & (size - 1):
         raise StatementError("a payload's size must be rounded up to a power of two")
     if type(commitment) is not str or len(commitment) != 43 or type(nonce) is not str or len(nonce) != 22:
         raise StatementError("a commitment must have 32 bytes and a nonce 16, as base64url")

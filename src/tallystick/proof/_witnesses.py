@@ -23,6 +23,7 @@ from tallystick.errors import (
     DamagedError,
     EncodingError,
     ForkError,
+    NoteError,
     NotFoundError,
     ProofError,
     RollbackError,
@@ -89,7 +90,7 @@ class Witness:
                 "the state of this witness key is gone: going on could cosign a second history",
                 hint="retire the key: `tallystick card rotate --role witness`, and publish the new card",
             ) from error
-        except (EncodingError, KeyError, TypeError) as error:
+        except (AttributeError, EncodingError, KeyError, NoteError, TypeError) as error:
             raise DamagedError(
                 "the witness state is damaged", hint="retire the key as if it were lost"
             ) from error
