@@ -26,6 +26,11 @@ class Clock:
         return self.now
 
 
+def payload_of(opening: int, number: int) -> bytes | None:
+    """Every second batch has payloads, small ones and one over several sectors."""
+    return None if number % 2 else b"%d" % opening * (1 + 700 * (number // 4))
+
+
 def run(files: ForgetfulFiles, acknowledged: list[str]) -> None:
     """Open, append in batches of different sizes over small segments, close, open again, append."""
     clock = Clock()
@@ -33,7 +38,12 @@ def run(files: ForgetfulFiles, acknowledged: list[str]) -> None:
         with Journal.open(HOME, party=PARTY, files=files, clock=clock, segment_size=1500) as journal:
             for number in range(ROUNDS):
                 drafts = [
-                    Draft("document.recorded", {"title": f"{opening}-{number}-{item}" + "x" * (40 * number)})
+                    Draft(
+                        "document.recorded",
+                        {"title": f"{opening}-{number}-{item}" + "x" * (40 * number)},
+                        payload=payload_of(opening, number),
+                        subject=f"patient {number % 3}",
+                    )
                     for item in range(1 + number % 3)
                 ]
                 acknowledged += [entry.statement.body["title"] for entry in journal.append_many(drafts)]
@@ -48,7 +58,13 @@ def check(files: ForgetfulFiles, acknowledged: list[str]) -> None:
         assert titles[: len(acknowledged)] == acknowledged
         assert len(set(titles)) == len(titles)
         journal.verify()
-        entry = journal.append("document.recorded", {"title": "after"})
+        for entry in journal.entries():
+            title = entry.statement.body["title"]
+            if entry.statement.payload is not None and title != "after":
+                opening, number, _ = title.rstrip("x").split("-")
+                assert journal.payload(entry.index) == payload_of(int(opening), int(number))
+        entry = journal.append("document.recorded", {"title": "after"}, payload=b"after", subject="patient 0")
+        assert journal.payload(entry.id) == b"after"
         assert journal.statement(entry.id).body == {"title": "after"}
         journal.verify()
     with Journal.read(HOME, party=PARTY, files=files) as reader:
