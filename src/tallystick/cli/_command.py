@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -69,13 +70,22 @@ def command(app: typer.Typer, name: str, *, example: str = "") -> Callable[[Func
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        epilog = (
-            "\b\nExamples:\n" + "\n".join(f"  {line}" for line in example.splitlines()) if example else None
-        )
+        epilog = _examples(example) if example else None
         app.command(name, epilog=epilog)(run)
         return function
 
     return register
+
+
+def _examples(text: str) -> str:
+    """Lay examples out so that they can be copied from a narrow terminal; the leading backspace keeps the lines apart."""
+    lines = []
+    for line in text.splitlines():
+        parts = textwrap.wrap(
+            line, 74, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        lines += [f"  {part} \\" for part in parts[:-1]] + [f"  {parts[-1]}"]
+    return "\b\nExamples:\n" + "\n".join(lines)
 
 
 def lazy_group(where: dict[str, str]) -> type[TyperGroup]:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 import orjson
 
@@ -20,6 +20,7 @@ __all__ = ["Output", "at", "short", "show_error", "utc"]
 
 WIDTH = 80
 PROGRESS_AFTER_S = 1.0
+_KEEP_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 _COLOURS = {"proved": "32", "claimed": "33", "missing": "35", "error": "31", "hint": "36", "caught": "32"}
 
 
@@ -53,18 +54,16 @@ class Output:
         self.verbose = verbose
 
     def line(self, text: str = "") -> None:
-        """Write one line."""
-        if not (self.json or self.quiet):
-            _write(sys.stdout, text)
-
-    def lines(self, text: str, *, indent: str = "") -> None:
-        """Write text wrapped to the width of a narrow terminal."""
-        for line in textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  "):
-            self.line(line)
+        """Write one line; a sentence that is wider than a narrow terminal goes on in the next, never inside a word."""
+        if self.json or self.quiet:
+            return
+        whole = len(text) <= WIDTH
+        for part in [text] if whole else textwrap.wrap(text, WIDTH, subsequent_indent="  ", **_KEEP_WORDS):
+            _write(sys.stdout, part)
 
     def standing(self, standing: str, text: str) -> None:
         """Write a line of a report: what it is worth, then what it says."""
-        for number, line in enumerate(textwrap.wrap(text, WIDTH - 12) or [""]):
+        for number, line in enumerate(textwrap.wrap(text, WIDTH - 12, **_KEEP_WORDS) or [""]):
             self.line(
                 f"  {colour(standing, f'{standing:<9}')} {line}" if number == 0 else f"  {'':<9} {line}"
             )
@@ -80,7 +79,7 @@ class Output:
     def step(self, name: str, text: str, seconds: float, *, good: bool = True) -> None:
         """Write one finished step of a longer run."""
         mark = "✓" if good else "✗"
-        self.line(f"{mark} {name:<10} {text:<58} {seconds:>6.1f} s")
+        self.line(f"{mark} {name:<10} {short(text, 57):<58} {seconds:>6.1f} s")
 
     def next(self, command: str) -> None:
         """Say what to type next."""

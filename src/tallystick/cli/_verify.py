@@ -10,7 +10,14 @@ import typer
 
 from tallystick.cli._command import command
 from tallystick.cli._output import Output, show_error
-from tallystick.errors import ForkError, InputError, NotFoundError, StorageError, TallystickError
+from tallystick.errors import (
+    ForkError,
+    InputError,
+    NotFoundError,
+    StorageError,
+    SurroundingsError,
+    TallystickError,
+)
 
 if TYPE_CHECKING:
     from tallystick.proof import Policy, ReadAnchor, Receipt, Report
@@ -56,9 +63,12 @@ def verify_files(
         list[Path], typer.Argument(help="Receipts, bundles or evidence of forks.", show_default=False)
     ],
     policy: Annotated[
-        Path | None, typer.Option("--policy", "-p", help="Whom you trust: your own file.")
+        Path | None,
+        typer.Option("--policy", "-p", envvar="TALLYSTICK_POLICY", help="Whom you trust: your own file."),
     ] = None,
-    rpc: Annotated[str, typer.Option("--rpc", help="Endpoints of yours, separated by commas.")] = "",
+    rpc: Annotated[
+        str, typer.Option("--rpc", envvar="TALLYSTICK_RPC", help="Endpoints of yours, separated by commas.")
+    ] = "",
     payload: Annotated[Path | None, typer.Option("--payload", help="The file that was committed to.")] = None,
 ) -> None:
     """Say what receipts prove under your policy, what they only claim, what is missing.
@@ -66,6 +76,16 @@ def verify_files(
     Exit codes: 0 everything your policy asks is proved, 1 something is false,
     2 wrong use, 3 intact, but without a policy nobody you named vouches for it.
     """
+    try:
+        code = _verified(out, files, policy, rpc, payload)
+    except (InputError, SurroundingsError) as error:
+        # 1 says that evidence is false; what never got so far is not a finding about it.
+        show_error(error, out)
+        code = WRONG_USE
+    raise typer.Exit(code)
+
+
+def _verified(out: Output, files: list[Path], policy: Path | None, rpc: str, payload: Path | None) -> int:
     mine = _policy(policy)
     opened = read_bytes(payload) if payload else None
     if opened is not None and len(files) != 1:
@@ -77,7 +97,7 @@ def verify_files(
     if code == NOBODY_NAMED:
         out.line("intact, but you named nobody: give a policy with --policy to have names proved")
     out.result({"exit_code": code, "files": results})
-    raise typer.Exit(code)
+    return code
 
 
 def _policy(path: Path | None) -> Policy | None:
@@ -97,8 +117,8 @@ def _one(
         if b'"type":"tallystick/fork"' in data[-200:]:
             return _fork(out, path, data)
         return _receipt(out, path, data, policy, reader, payload)
-    except InputError:
-        raise  # wrong use is not a finding about the evidence
+    except (InputError, SurroundingsError):
+        raise
     except TallystickError as error:
         return _false(out, path, error)
 
@@ -151,7 +171,7 @@ def _fork(out: Output, path: Path, data: bytes) -> dict[str, Any]:
     from tallystick.proof import explain_fork
 
     sentence = explain_fork(data)
-    out.lines(f"{path.name}: evidence of a fork: {sentence}")
+    out.line(f"{path.name}: evidence of a fork: {sentence}")
     return {"evidence": sentence, "file": str(path), "intact": True, "receipts": []}
 
 

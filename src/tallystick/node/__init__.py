@@ -7,30 +7,42 @@ with Node.init("hospital-a", name="Hospital A", passphrase=...) as node:
 
 from __future__ import annotations
 
-from ._anchoring import Anchoring
+from ._anchoring import Anchoring, anchor_policy
+from ._backups import BackedUp, backup, restore
 from ._consortium import Consortium, found, make_policy, seat_of
+from ._membership import Membership
 from ._node import Node
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
+from ._rotation import Rotated, rotate
 from ._settings import AnchorSettings, ChainSettings, Settings
+from ._tiles import export_tiles
 from ._witnessing import WitnessAsk, format_ask, parse_ask
 from ._workspace import Workspace
 
 __all__ = [
     "AnchorSettings",
     "Anchoring",
+    "BackedUp",
     "CardFile",
     "ChainSettings",
     "Consortium",
+    "Membership",
     "Node",
     "Peers",
+    "Rotated",
     "Settings",
     "WitnessAsk",
     "Workspace",
+    "anchor_policy",
+    "backup",
+    "export_tiles",
     "format_ask",
     "format_card_file",
     "found",
     "make_policy",
     "parse_ask",
     "parse_card_file",
+    "restore",
+    "rotate",
     "seat_of",
 ]

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from tallystick.errors import ChainError, ConfigurationError, RevertError, RollbackError
 from tallystick.proof import (
     AnchorClaim,
+    AnchorPolicy,
     Clock,
+    Endpoint,
     Journal,
     Party,
     check_format,
@@ -33,7 +35,7 @@ from ._workspace import Workspace, read_small, write_small
 if TYPE_CHECKING:
     from tallystick.chain import Call, Chain, Intent
 
-__all__ = ["Anchoring", "read_claims"]
+__all__ = ["Anchoring", "anchor_policy", "read_claims", "with_proof"]
 
 _FORMAT = "tallystick/anchors"
 
@@ -97,7 +99,11 @@ class Anchoring:
         self._id = journal_id(journal.origin)
         self.account = Account(party.secret("chain"))
         self._outbox = Outbox(
-            workspace.outbox, self.chain, account=self.account, rebuild=self._rebuild, clock=clock
+            workspace.outbox(self.account.address),
+            self.chain,
+            account=self.account,
+            rebuild=self._rebuild,
+            clock=clock,
         )
 
     def close(self) -> None:
@@ -223,3 +229,21 @@ def with_proof(
     claim = next((claim for claim in covering if claim.size == size), covering[0])
     old, new = sorted((claim.size, size))
     return replace(claim, consistency=() if old == new else tuple(journal.consistency(old, new)))
+
+
+def anchor_policy(settings: ChainSettings | None, endpoints: Mapping[str, str]) -> AnchorPolicy | None:
+    """What a policy says of a chain; None when nothing is anchored.
+
+    Args:
+        settings: of a workspace.
+        endpoints: name -> url of endpoints that the verifier trusts; most of them must agree.
+    """
+    if settings is None or not settings.anchors:
+        return None
+    from tallystick.chain import connect
+
+    with connect(settings.profile) as chain:
+        trusted = tuple(Endpoint(name, url) for name, url in endpoints.items())
+        return AnchorPolicy(
+            chain.chain_id, chain.genesis, settings.anchors, chain.is_local, len(endpoints) // 2 + 1, trusted
+        )

@@ -69,7 +69,7 @@ def found(node: Node, chain: Chain, members: Sequence[CardFile], *, threshold: i
     if chain.is_local and chain.balance(account.address) == 0:
         chain.fund(account.address)
     seats = [seat_of(member.cards) for member in members]
-    with Outbox(node.workspace.outbox, chain, account=account) as outbox:
+    with Outbox(node.workspace.outbox(account.address), chain, account=account) as outbox:
         contract = outbox.send("found/members", Members.deploy_call(seats, threshold=threshold)).contract
         return contract, outbox.send("found/anchors", Anchors.deploy_call(contract)).contract
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from tallystick.errors import ConfigurationError
+from tallystick.errors import ConfigurationError, NotFoundError
 from tallystick.proof import (
     AnchorClaim,
     Card,
@@ -56,6 +56,42 @@ class Evidence:
     def claims(self) -> list[AnchorClaim]:
         """Own heads that stand on the chain, ascending by size."""
         return list(self._claims)
+
+    def log(self, *, kind: str = "", since: int = 0, until: int | None = None) -> Iterator[Entry]:
+        """Walk over the journal's entries.
+
+        Args:
+            kind: only this kind; ``noun.`` takes all verbs of a noun.
+            since: microseconds, claimed times from here on.
+            until: microseconds, claimed times before this.
+        """
+        for entry in self.journal.entries():
+            said = entry.statement
+            fits = not kind or said.kind == kind or (kind.endswith(".") and said.kind.startswith(kind))
+            if fits and said.at >= since and (until is None or said.at < until):
+                yield entry
+
+    def find(self, text: str) -> Entry:
+        """Find a statement by its index, its id, or an unambiguous beginning of its id (six digits or more).
+
+        Raises:
+            NotFoundError: none, or several.
+        """
+        if text.isdigit() and len(text) < 16:
+            return self.journal.entry(int(text))
+        if len(text) == 64:
+            return self.journal.entry(text.lower())
+        found = (
+            [entry for entry in self.journal.entries() if entry.id.startswith(text.lower())]
+            if len(text) >= 6
+            else []
+        )
+        if len(found) != 1:
+            raise NotFoundError(
+                f"expected one statement {text}…, got {len(found)}",
+                hint="see `tallystick log`; give more digits",
+            )
+        return found[0]
 
     def import_card(self, data: bytes) -> CardFile:
         """Keep another party's cards; its fingerprint should be compared over another way.

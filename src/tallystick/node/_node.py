@@ -7,7 +7,7 @@ somebody relies on the journal's promise that it is durable before it returns.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -236,20 +236,6 @@ class Node(Evidence):
     def record_many(self, drafts: Sequence[Draft]) -> list[Entry]:
         """State several things, all or none of them; durable when it returns."""
         return self.journal.append_many(drafts)
-
-    def log(self, *, kind: str = "", since: int = 0, until: int | None = None) -> Iterator[Entry]:
-        """Walk over the journal's entries.
-
-        Args:
-            kind: only this kind; ``noun.`` takes all verbs of a noun.
-            since: microseconds, claimed times from here on.
-            until: microseconds, claimed times before this.
-        """
-        for entry in self.journal.entries():
-            said = entry.statement
-            fits = not kind or said.kind == kind or (kind.endswith(".") and said.kind.startswith(kind))
-            if fits and said.at >= since and (until is None or said.at < until):
-                yield entry
 
     @property
     def witness(self) -> Witness:

@@ -6,7 +6,7 @@
       journal/            statements, tree, checkpoints, cosignatures, encrypted payloads
       peers/              imported cards
       witness.json        heads of other journals that this party has cosigned
-      outbox.sqlite       what was sent to the chain, and what still has to be
+      outbox-….sqlite     what was sent to the chain, and what still has to be
       anchors.json        own heads that stand on the chain
 
 The head file lies in the user's state directory (`$TALLYSTICK_STATE`, else `$XDG_STATE_HOME/tallystick`, else
@@ -54,10 +54,9 @@ class Workspace:
         """The witness state."""
         return self.path / "witness.json"
 
-    @property
-    def outbox(self) -> Path:
-        """The outbox."""
-        return self.path / "outbox.sqlite"
+    def outbox(self, account: str) -> Path:
+        """The outbox of an account: a rotated chain key gets a new one."""
+        return self.path / f"outbox-{account[2:10]}.sqlite"
 
     @property
     def anchors(self) -> Path:

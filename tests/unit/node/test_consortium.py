@@ -80,7 +80,7 @@ def test_losing_the_outbox_sends_nothing_twice(consortium: Consortium) -> None:
     node = consortium.nodes[1]
     node.record("document.recorded", TITLE)
     node.anchor(chain=consortium.chain)
-    for path in node.workspace.path.glob("outbox.sqlite*"):
+    for path in node.workspace.path.glob("outbox-*"):
         path.unlink()
     assert node.anchor(chain=consortium.chain) == []
 

@@ -263,7 +263,7 @@ class _Pilot:
             counts = verdict.document["files"][0]["counts"]
             self.summary["standing"] = {**counts, "receipts": len(self.receipts)}
             self.summary["outsider"] = {"loaded": list(verdict.loaded), "network": "refused"}
-            say(f"a fresh process, base install, no network: {counts['proved']:,} lines proved")
+            say(f"fresh process, base install, offline: {counts['proved']:,} lines proved")
         self.summary["decision"] = self._decision()
 
     def _decision(self) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""`tallystick witness ask|sign|add`: heads of one party, seen and cosigned by another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tallystick.cli._command import Workspace, command
+from tallystick.cli._node import open_node
+from tallystick.cli._output import Output, utc
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Have others see your head, and see theirs: ask, sign, add.",
+)
+
+
+@command(
+    app, "ask", example="tallystick witness ask -o ask.json\ntallystick witness ask --seen 41000 -o ask.json"
+)
+def ask(
+    out: Output,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path("ask.json"),
+    seen: Annotated[
+        list[int], typer.Option("--seen", help="A size that the witness has seen; again for more.")
+    ] = [],  # noqa: B006
+    workspace: Workspace = Path(),
+) -> None:
+    """Write what a witness needs to cosign your newest head."""
+    from tallystick.node import format_ask
+
+    with open_node(workspace) as node:
+        made = node.ask_witness(seen=seen)
+    output.write_bytes(format_ask(made))
+    out.line(f"{output}: size {made.checkpoint.size:,}, proofs from {len(made.proofs)} earlier sizes")
+    out.next(f"send it; the witness types: tallystick witness sign {output} -o head.checkpoint")
+    out.result({"file": str(output), "proofs": sorted(made.proofs), "size": made.checkpoint.size})
+
+
+@command(app, "sign", example="tallystick witness sign ask.json -o head.checkpoint")
+def sign(
+    out: Output,
+    file: Annotated[Path, typer.Argument(help="What the other party asks.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path(
+        "head.checkpoint"
+    ),
+    evidence: Annotated[Path, typer.Option("--evidence", help="Where a fork's evidence goes.")] = Path(
+        "fork.json"
+    ),
+    workspace: Workspace = Path(),
+) -> None:
+    """Check another party's head against all you have seen of it, remember it, and cosign it.
+
+    Only parties whose card you imported are witnessed. A head that contradicts an earlier one convicts its author:
+    the evidence is written to a file that `tallystick verify` explains.
+    """
+    from tallystick.cli._verify import read_bytes
+    from tallystick.errors import ForkError
+    from tallystick.node import parse_ask
+
+    with open_node(workspace) as node:
+        wanted = parse_ask(read_bytes(file))
+        try:
+            signed = node.cosign(wanted)
+        except ForkError as error:
+            if error.evidence:
+                evidence.write_bytes(error.evidence)
+                error.hint = f"the evidence is in {evidence}: `tallystick verify {evidence}` explains it"
+            raise
+        name = node.peers.get(signed.origin).name
+    output.write_bytes(signed.note)
+    out.line(f"{output}: the head of {name} at size {signed.size:,}, cosigned")
+    out.next(f"send it back; {name} types: tallystick witness add {output}")
+    out.result({"file": str(output), "origin": signed.origin, "size": signed.size})
+
+
+@command(app, "add", example="tallystick witness add head.checkpoint")
+def add(
+    out: Output,
+    files: Annotated[list[Path], typer.Argument(help="Cosigned heads of yours.")],
+    workspace: Workspace = Path(),
+) -> None:
+    """Keep what witnesses signed; receipts carry it from now on."""
+    from tallystick.cli._verify import read_bytes
+
+    kept = []
+    with open_node(workspace) as node:
+        for file in files:
+            given = node.add_cosignatures(read_bytes(file))
+            for party, seconds in given.items():
+                out.line(f"{node.peers.get(party).name} saw this head at {utc(seconds * 1_000_000)}")
+                kept.append({"party": party, "time": seconds})
+            if not given:
+                out.line(f"{file}: no line by a party whose card was imported")
+    out.next("tallystick receipt ID")
+    out.result({"cosignatures": kept})

@@ -1,0 +1,104 @@
+"""Rotation: the next card, on the disk, on the chain and in the journal, so that a crash at any point can go on.
+
+1. the party with the new keys is saved beside the old key file;
+2. the contract `Members` learns the new card and account, signed with the old account, when there is a chain;
+3. the new key file takes the old one's place;
+4. a replaced witness key gets an empty state of its own;
+5. the journal states the new card.
+
+A crash after 1 leaves both files: running the rotation again takes up the saved one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from tallystick.errors import ConfigurationError
+from tallystick.proof import Card, Journal, Party, PublicRole, Witness, chain_address
+
+from ._node import SCRYPT_N, Node
+from ._workspace import Workspace, head_file
+
+__all__ = ["Rotated", "rotate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A finished rotation: the new card, and what still has to be done by people."""
+
+    card: Card
+    advice: tuple[str, ...]
+
+
+def rotate(
+    path: Path,
+    roles: Collection[PublicRole],
+    *,
+    passphrase: str,
+    name: str | None = None,
+    compromised: bool = False,
+    scrypt_n: int = SCRYPT_N,
+) -> Rotated:
+    """Replace keys of a workspace.
+
+    Args:
+        path: the workspace; nobody may have it open.
+        roles: whose keys are replaced.
+        passphrase: of the key file; the new one keeps it.
+        name: a new legal name.
+        compromised: the old keys may be in wrong hands: the card lists them as revoked.
+        scrypt_n: cost of the key file's passphrase.
+
+    Raises:
+        LockedError: another process writes here.
+        ConfigurationError: nothing to rotate.
+    """
+    workspace = Workspace(path)
+    saved = workspace.path / "keys.next.json"
+    with _open(path, passphrase) as node:
+        if saved.exists():
+            new = Party.load(saved, passphrase)
+        elif roles or name:
+            new = node.party.rotate(roles, size=node.journal.size, name=name, compromised=compromised)
+            new.save(saved, passphrase, n=scrypt_n)
+        else:
+            raise ConfigurationError("nothing to rotate", hint="name a role with --role, or a new --name")
+        advice = _tell_members(node, new)
+        replaced = {role for role, key in new.card.keys.items() if node.party.card.keys[role] != key}
+        kinds_head = head_file(new.origin)
+    saved.replace(workspace.keys)
+    if "witness" in replaced or not workspace.witness.exists():
+        workspace.witness.unlink(missing_ok=True)
+        Witness.create(new, workspace.witness)
+    with Journal.open(workspace.journal, party=new, head_file=kinds_head) as journal:
+        journal.append("card.issued", {"card": new.card.hash, "number": new.card.number})
+    return Rotated(new.card, (*advice, "send the new card to your peers: `tallystick card show -o FILE`"))
+
+
+def _open(path: Path, passphrase: str) -> Node:
+    return Node.open(path, passphrase=passphrase)
+
+
+def _tell_members(node: Node, new: Party) -> tuple[str, ...]:
+    settings = node.settings.chain
+    if settings is None or not settings.members:
+        return ()
+    from tallystick.chain import Account, Keys, Members, Outbox, connect, hashed_id
+
+    account = Account(node.party.secret("chain"))
+    fresh = chain_address(new.card.keys["chain"])
+    with connect(settings.profile) as chain:
+        members = Members(chain.web3, settings.members)
+        known = members.party(hashed_id(new.id))
+        if known is None or known.account != account.address:
+            return ("this party's account is no member's: ask the members for a vote on the new keys",)
+        if known.card.hex() == new.card.hash:
+            return ()
+        if chain.is_local:
+            chain.fund(account.address)
+        keys = Keys(fresh, fresh, bytes.fromhex(new.card.hash))
+        with Outbox(node.workspace.outbox(account.address), chain, account=account) as outbox:
+            outbox.send(f"rotate/{new.card.hash}", members.rotate(keys))
+    return ()
