@@ -248,6 +248,25 @@ def test_wrong_inclusion_is_not_true(world: World, anchors: Anchors, tree: Tree,
     assert not anchors.includes(journal("A"), **{**right, **change}, epoch=1)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8])
+def test_an_index_beyond_the_size_is_not_true_with_anyones_proof(
+    world: World, anchors: Anchors, tree: Tree, size: int
+) -> None:
+    world.anchor(anchors, "A", tree, size)
+    for index in range(size):
+        right = {"size": size, "leaf": tree.leaf(index), "proof": tree.inclusion(index, size)}
+        assert anchors.includes(journal("A"), index=index, **right)
+        for beyond in (size, size + 1, 2 * size, 2**63):
+            assert not anchors.includes(journal("A"), index=beyond, **right)
+
+
+def test_nothing_is_included_where_nothing_was_anchored(anchors: Anchors) -> None:
+    # An empty leaf leads to an empty root, which is what an empty slot reads as.
+    empty = {"size": 1, "index": 0, "leaf": bytes(32), "proof": []}
+    assert not anchors.includes(journal("A"), **empty)
+    assert not anchors.includes(journal("A"), **empty, epoch=1)
+
+
 def test_a_node_of_the_tree_is_no_leaf_of_a_smaller_one(world: World, anchors: Anchors, tree: Tree) -> None:
     # The root of 8 leaves is a node of 16; a tree of 2 "leaves" with that root was never anchored.
     world.anchor(anchors, "A", tree, 16)
