@@ -300,7 +300,7 @@ def _keep(connection: sqlite3.Connection, intent: Intent, variant: Variant) -> N
 
 def _digest(call: Call) -> bytes:
     # lengths keep two calls from reading alike
-    parts = [(call.to or "").encode(), call.data, str(call.value).encode()]
+    parts = [(call.to or "").lower().encode(), call.data, str(call.value).encode()]
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 
 

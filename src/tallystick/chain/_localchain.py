@@ -37,7 +37,7 @@ from tallystick.errors import (
 
 from ._answers import INTERNAL_ERROR, SERVER_ERROR, RpcError
 from ._blocks import Header, bloom_of, ordered_root
-from ._calls import Call
+from ._calls import Call, is_address
 from ._executor import Applied, BlockContext, Executed, PyEvmExecutor
 from ._methods import METHODS
 from ._signing import sign_transaction
@@ -256,6 +256,8 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
         Only an embedded chain has a treasury: its coins are worth nothing and exist so that a pilot needs no
         ceremony before its first transaction.
         """
+        if not is_address(address):
+            raise ConfigurationError("an address is 0x and 40 hex digits")
         with self._fund_lock:
             raw = sign_transaction(
                 self._treasury.secret,
@@ -279,18 +281,24 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
                 by_hash[waiting.transaction.hash] = waiting
         try:
             postponed = self._seal(by_hash)
-        except Exception as error:  # noqa: BLE001 - every sender must hear of it, and none may hang
-            wrapped = (
-                error if isinstance(error, StorageError) else DefectError(f"the block failed: {error!r}")
-            )
-            wrapped.__cause__ = error
-            for waiting in by_hash.values():
-                waiting.error, waiting.done = waiting.error or wrapped, True
+        except BaseException as error:
+            # every sender must hear of it and none may hang, also when a person interrupts this thread
+            self._tell_all(list(by_hash.values()), error)
+            if not isinstance(error, Exception):
+                raise
             return
         for transaction_hash, waiting in by_hash.items():
             waiting.done = transaction_hash not in postponed
         with self._queue_lock:
             self._queue[:0] = [by_hash[found] for found in postponed]
+
+    def _tell_all(self, batch: list[_Waiting], error: BaseException) -> None:
+        wrapped = error if isinstance(error, StorageError) else DefectError(f"the block failed: {error!r}")
+        wrapped.__cause__ = None if wrapped is error else error
+        for waiting in batch:
+            waiting.error, waiting.done = waiting.error or wrapped, True
+        # the interruption may have come after the commit
+        self._head = self.store.head()
 
     def _seal(self, by_hash: Mapping[bytes, _Waiting]) -> list[bytes]:
         if not by_hash:
@@ -314,6 +322,8 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
         if chain_id is None:
             # ten digits: no public chain has such an id, and a person can still read it out
             chain_id = 10**9 + int.from_bytes(randomness(8), "big") % (_MAX_CHAIN_ID - 10**9)
+        if not all(map(is_address, alloc)):
+            raise ConfigurationError("an address is 0x and 40 hex digits")
         treasury = PrivateKey(randomness(32))
         balances = {bytes.fromhex(address.removeprefix("0x")): wei for address, wei in alloc.items()}
         root, nodes = self.executor.allocate({**balances, _address_of(treasury): TREASURY_WEI})

@@ -230,13 +230,18 @@ class ChainStore:
             yield self._writer
             self._writer.execute("COMMIT")
         except BaseException as error:
-            # an fsync that failed is never tried again: the pages may be gone (the system says so only once)
-            self._broken = str(error) if isinstance(error, sqlite3.OperationalError) else ""
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise StorageError(f"the block was not written: {error}", hint="free disk space?") from error
+                self._broken = _fatal(error)
+                raise StorageError(f"the block was not written: {error}", hint="is the disk full?") from error
             raise
+
+
+def _fatal(error: sqlite3.Error) -> str:
+    # an fsync that failed is never tried again: the pages may be gone, and the system says so only once
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return str(error) if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT) else ""
 
 
 def _rows_of(header: Header, executed: Sequence[Executed]) -> tuple[list[BlockRow], list[BlockRow]]:

@@ -276,10 +276,86 @@ def test_a_full_disk_loses_nothing_and_tells(chain: LocalChain, account: Account
     assert said["code"] == -32603
     assert "surroundings.storage" in said["message"]
     assert chain.head() == head
-    chain.close()
-    with LocalChain(chain.path) as again:
-        assert again.head() == head
-        assert send(again, creation)
+    with LocalChain(chain.path, read_only=True) as reader:
+        assert reader.head() == head
+    writer.execute("PRAGMA max_page_count = 1000000")  # somebody made room
+    assert send(chain, creation)
+
+
+def test_a_disk_that_failed_once_is_not_trusted_again(
+    chain: LocalChain, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        """A connection whose fsync fails once, at the commit."""
+
+        def __init__(self, real: sqlite3.Connection) -> None:
+            self.real = real
+            self.failed = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+        def execute(self, statement: str, *values: Any) -> Any:
+            if statement == "COMMIT" and not self.failed:
+                self.failed = True
+                trouble = sqlite3.OperationalError("disk I/O error")
+                trouble.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise trouble
+            return self.real.execute(statement, *values)
+
+    real = chain.store._writer
+    assert real is not None
+    monkeypatch.setattr(chain.store, "_writer", Failing(real))
+    for words in ("not written", "stopped writing"):
+        said = error(chain, "eth_sendRawTransaction", "0x" + pay(chain, account, 0).hex())
+        assert words in said["message"]
+    assert chain.head().number == 0
+
+
+def test_an_interrupted_seal_lets_nobody_hang_and_keeps_the_head_true(
+    chain: LocalChain, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = chain.store.seal
+
+    def seal_then_interrupt(*values: Any) -> None:
+        real(*values)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chain.store, "seal", seal_then_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        chain.send(pay(chain, account, 0))
+    monkeypatch.undo()
+    assert chain.head().number == 1
+    assert send(chain, pay(chain, account, 1))
+
+
+def test_a_defect_in_one_block_is_told_to_its_senders_only(
+    chain: LocalChain, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain.executor, "apply", lambda *_, **__: 1 / 0)
+    said = error(chain, "eth_sendRawTransaction", "0x" + pay(chain, account, 0).hex())
+    assert (said["code"], said["message"][:6]) == (-32603, "defect")
+    monkeypatch.undo()
+    assert send(chain, pay(chain, account, 0))
+
+
+def test_a_reader_opens_a_chain_that_nobody_writes(tmp_path: Path) -> None:
+    LocalChain(tmp_path / "a.chain").close()
+    with LocalChain(tmp_path / "a.chain", read_only=True) as reader:
+        assert reader.head().number == 0
+
+
+@pytest.mark.parametrize("address", ["", "0x", "11" * 20, "0x" + "zz" * 20, "0x" + "11" * 21])
+def test_what_is_no_address_is_refused(tmp_path: Path, chain: LocalChain, address: str) -> None:
+    for attempt in (
+        lambda: chain.fund(address),
+        lambda: LocalChain(tmp_path / "b.chain", alloc={address: 1}),
+        lambda: Call(address, b""),
+    ):
+        with pytest.raises(ConfigurationError, match="40 hex digits"):
+            attempt()
+    with pytest.raises(ConfigurationError, match="value must be"):
+        Call(RECEIVER, b"", -1)
 
 
 def test_calls_name_blocks_in_every_way(chain: LocalChain, account: Account) -> None:
