@@ -83,7 +83,9 @@ class Output:
 
     def next(self, command: str) -> None:
         """Say what to type next."""
-        self.line(f"next: {command}")
+        if not (self.json or self.quiet):
+            parts = textwrap.wrap(f"next: {command}", WIDTH - 2, subsequent_indent="  ", **_KEEP_WORDS)
+            _write(sys.stdout, " \\\n".join(parts))
 
     def result(self, document: object) -> None:
         """Write the JSON document, when JSON was asked for."""

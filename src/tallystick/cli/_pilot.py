@@ -61,13 +61,14 @@ def healthcare(
     forged = summary["forgeries"]
     out.line()
     out.table(
-        ["", "forgery", "caught by"], [["✓" if f["caught"] else "✗", f["name"], f["by"]] for f in forged]
+        ["", "forgery", "caught by"],
+        [["✓" if f["caught"] else "✗", f["name"], _brief(f["by"])] for f in forged],
     )
     out.line()
     out.line(f"open {place / 'report.html'}")
     for name, what in (
         ("bundle.zip", "all receipts in one file"),
-        ("policy.json", "whom this verifier trusts; a real one gets it by another way"),
+        ("policy.json", "a real verifier gets it another way"),
         ("decision.receipt.json", "one decision, opened"),
         ("receipts/", "one file per decision"),
         ("forged/", "the forgeries"),
@@ -78,3 +79,8 @@ def healthcare(
     out.result(summary)
     if not all(item["caught"] for item in forged):
         raise typer.Exit(1)
+
+
+def _brief(reason: str) -> str:
+    """What a narrow table has room for: of an unmet policy, what is not proved."""
+    return f"policy not met, {reason.rpartition('; ')[2]}" if "; not proved: " in reason else reason

@@ -308,8 +308,8 @@ class _Pilot:
             self.summary["forgeries"] = found
             caught = sum(item["caught"] for item in found)
             good = caught == len(found)
-            names = ", ".join(item["name"].split()[0] for item in found[:4])
-            say(f"{caught} of {len(found)} forgeries caught: {names}, …", good)
+            names = ", ".join(item["name"] for item in found)
+            say(f"{caught} of {len(found)} forgeries caught: {names}", good)
         self._costs(consortium)
 
     def _costs(self, consortium: Consortium) -> None:
