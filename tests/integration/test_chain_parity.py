@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tallystick.chain import Chain, LocalChain, Profile, connect, serve
+from tallystick.chain import Account, Call, Chain, LocalChain, Outbox, Profile, connect, serve
 from tallystick.testing import CHAIN_CHECKS, anvil, check_chain, find_anvil, fund_on_anvil
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +17,17 @@ MISSING = "anvil is not installed, so the chain was held against no second engin
 
 
 Reached = tuple[Callable[[], Chain], Callable[[Chain, str], None] | None]
+
+
+@pytest.fixture(scope="module")
+def anvil_url() -> Iterator[str]:
+    binary = find_anvil(ROOT)
+    if binary is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    with anvil(binary) as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=["embedded", "served", "anvil"])
@@ -27,13 +39,8 @@ def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         with LocalChain(path) as chain, serve(chain, port=0) as served:
             yield lambda: connect(served.url), None
     else:
-        binary = find_anvil(ROOT)
-        if binary is None:
-            if os.environ.get("CI") == "true":
-                pytest.fail(MISSING)
-            pytest.skip(MISSING)
-        with anvil(binary) as url:
-            yield lambda: connect(url), fund_on_anvil
+        url = request.getfixturevalue("anvil_url")
+        yield lambda: connect(url), fund_on_anvil
 
 
 @pytest.mark.parametrize("name", CHAIN_CHECKS)
@@ -58,3 +65,86 @@ def test_the_suite_refuses_a_network_that_funds_nobody(
     monkeypatch.setattr(Chain, "fund", lambda *_: False)
     with pytest.raises(AssertionError, match="funds accounts"):
         check_chain(lambda: connect(Profile("pilot", path=tmp_path / "a.chain"), create=True))
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.now = 1_795_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def by_hand(anvil_url: str) -> Iterator[Chain]:
+    """Anvil, mining only when it is told to, so that transactions wait in its mempool."""
+    with connect(anvil_url) as chain:
+        chain.ask("evm_setAutomine", False)
+        try:
+            yield chain
+        finally:
+            chain.ask("anvil_dropAllTransactions")
+            chain.ask("evm_setAutomine", True)
+
+
+def waiting_intents(chain: Chain, account: Account, outbox: Outbox) -> str:
+    receiver = Account(os.urandom(32)).address
+    fund_on_anvil(chain, account.address)
+    for number in range(1, 4):
+        outbox.put(f"s{number}", Call(receiver, b"", number))
+    assert outbox.flush(timeout_s=0) == []
+    assert [intent.state for intent in outbox.pending()] == ["signed"] * 3
+    return receiver
+
+
+def test_a_real_mempool_takes_replacements_and_mines_each_intent_once(by_hand: Chain, tmp_path: Path) -> None:
+    account, clock = Account(os.urandom(32)), SetClock()
+    with Outbox(tmp_path / "outbox.db", by_hand, account=account, clock=clock) as outbox:
+        receiver = waiting_intents(by_hand, account, outbox)
+        first = {one["hash"] for one in pool(by_hand, account)}
+        for _ in range(3):
+            clock.now += 20_000_000
+            assert outbox.flush(timeout_s=0) == []
+        replaced = {one["hash"] for one in pool(by_hand, account)}
+        assert len(first) == len(replaced) == 3
+        assert not first & replaced
+        by_hand.ask("evm_mine")
+        mined = outbox.flush(timeout_s=10)
+    assert [one.intent_id for one in mined] == ["s1", "s2", "s3"]
+    assert {one.hash for one in mined} == replaced
+    assert (by_hand.balance(receiver), by_hand.nonce(account.address)) == (6, 3)
+
+
+def test_what_a_node_dropped_is_handed_over_again(by_hand: Chain, tmp_path: Path) -> None:
+    account, clock = Account(os.urandom(32)), SetClock()
+    with Outbox(tmp_path / "outbox.db", by_hand, account=account, clock=clock) as outbox:
+        receiver = waiting_intents(by_hand, account, outbox)
+        by_hand.ask("anvil_dropAllTransactions")
+        assert pool(by_hand, account) == []
+        clock.now += 6_000_000
+        assert outbox.flush(timeout_s=0) == []
+        assert len(pool(by_hand, account)) == 3
+        by_hand.ask("evm_mine")
+        assert len(outbox.flush(timeout_s=10)) == 3
+    assert by_hand.balance(receiver) == 6
+
+
+def test_a_later_process_finds_what_was_mined_meanwhile(by_hand: Chain, tmp_path: Path) -> None:
+    account = Account(os.urandom(32))
+    with Outbox(tmp_path / "outbox.db", by_hand, account=account) as outbox:
+        receiver = waiting_intents(by_hand, account, outbox)
+    by_hand.ask("evm_mine")
+    with Outbox(tmp_path / "outbox.db", by_hand, account=account) as outbox:
+        assert [one.intent_id for one in outbox.flush(timeout_s=10)] == ["s1", "s2", "s3"]
+    assert by_hand.balance(receiver) == 6
+
+
+def pool(chain: Chain, account: Account) -> list[Any]:
+    content = chain.ask("txpool_content")
+    return [
+        one
+        for kind in ("pending", "queued")
+        for sender, found in content[kind].items()
+        if sender.lower() == account.address
+        for one in found.values()
+    ]
