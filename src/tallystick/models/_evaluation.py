@@ -254,7 +254,9 @@ def _bins(p: Any, y: Any) -> tuple[Bin, ...]:
     member = _membership(p)
     counts, sums, positives = member.sum(axis=0), p @ member, y @ member
     return tuple(
-        Bin(int(count), float(total / count), float(positive / count), *_wilson(float(positive), float(count)))
+        Bin(
+            int(count), float(total / count), float(positive / count), *_wilson(float(positive), float(count))
+        )
         for count, total, positive in zip(counts, sums, positives, strict=True)
         if count
     )

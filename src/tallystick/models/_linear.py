@@ -209,9 +209,14 @@ class LinearModel:
         weights = np.array(self.weights, dtype=np.int64)
         return np.asarray(inputs.astype(np.int64) @ weights + self.bias, dtype=np.int64)
 
+    @property
+    def score_per_logit(self) -> int:
+        """How much score stands for one unit of log-odds."""
+        return ONE << self.shift
+
     def logit(self, score: int) -> float:
         """Return the log-odds that a score stands for."""
-        return score / (ONE << self.shift)
+        return score / self.score_per_logit
 
     def probability(self, score: int) -> float:
         """Return the probability of yes that a score stands for, 0 to 1."""
@@ -275,7 +280,7 @@ class LinearModel:
         inputs = self.quantise_many(rows)
         real = inputs.astype(np.float64) / ONE @ np.array(weights) + intercept
         scores = self.score_inputs_many(inputs)
-        whole = scores / float(ONE << self.shift)
+        whole = scores / float(self.score_per_logit)
         alike = (real >= self.logit(self.threshold)) == (scores >= self.threshold)
         return Fidelity(
             rows=len(rows),

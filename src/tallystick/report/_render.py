@@ -25,23 +25,21 @@ def render(report: Report) -> str:
         MissingExtraError: jinja2 is not installed.
         InputError: a figure is not a finite number.
     """
-    style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     template, markup = _template()
-    return template.render(report=report, style=markup(style))
+    return template.render(report=report, style=markup(_file("page.css")))
+
+
+def _file(name: str) -> str:
+    return resources.files("tallystick.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _template() -> tuple[Template, Any]:
     try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from jinja2 import Environment, StrictUndefined
         from markupsafe import Markup
     except ModuleNotFoundError as error:
         raise MissingExtraError("reports need jinja2", hint="pip install 'tallystick[ai]'") from error
-    page = Environment(
-        loader=PackageLoader("tallystick.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=False,
-    )
+    page = Environment(autoescape=True, undefined=StrictUndefined)
     page.filters.update(
         grouped=_grouped,
         kind=lambda part: type(part).__name__,
@@ -52,7 +50,7 @@ def _template() -> tuple[Template, Any]:
         ticks=_ticks,
         tone=lambda standing, tones: dict(tones).get(standing, "plain"),
     )
-    return page.get_template("page.html.j2"), Markup
+    return page.from_string(_file("page.html.j2")), Markup
 
 
 def _place(value: float, low: float, high: float) -> str:

@@ -53,8 +53,8 @@ def _alone(rows: Table, rounds: int, run: FederatedRun) -> LinearModel | None:
 def _judge(model: LinearModel | None, rows: Table, seed: int) -> dict[str, Any]:
     if model is None:
         return _nothing(rows, "not enough data: the site's own training rows have one target only")
-    scores = model.score_many(rows.by_name()) if len(rows) else []
-    probabilities = [model.probability(int(score)) for score in scores]
+    scores = model.score_many(rows.by_name()).tolist()
+    probabilities = [model.probability(score) for score in scores]
     return evaluate(probabilities, rows.targets, resamples=RESAMPLES, seed=seed).as_dict()
 
 
@@ -89,6 +89,7 @@ def _model(run: FederatedRun, parts: Split) -> dict[str, Any]:
         "name": run.model.name,
         "hash": run.model.hash,
         "bytes": len(run.model.bytes),
+        "score_per_logit": run.model.score_per_logit,
         "rounds": len(run.rounds) - 1,
         "losses": [record.closed.loss for record in run.rounds if record.closed.loss is not None],
         "scaling": "federated: one mean and deviation per column from secure sums over all sites",

@@ -23,6 +23,7 @@ Shape of a summary (what a pilot cannot fill, it leaves out; the page then leave
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -139,7 +140,7 @@ def _accuracy(summary: Data) -> Section:
     evaluation, data, model = summary["evaluation"], summary["data"], summary["model"]
     fidelity = model["fidelity"]
     parts: list[Any] = [_forest(evaluation, data)]
-    calibration = _calibration(evaluation["federated"], data)
+    calibration = _calibration(evaluation["federated"])
     if calibration is not None:
         parts.append(calibration)
     if len(model["losses"]) > 1:
@@ -206,7 +207,7 @@ def _finding(evaluation: Data, data: Data) -> str:
     return f"{pooling} ({federated['value']:.2f} and {pooled['value']:.2f}){alone if gains else ''}"
 
 
-def _calibration(federated: Data, data: Data) -> Calibration | None:
+def _calibration(federated: Data) -> Calibration | None:
     error = federated["calibration_error"]
     if not error:
         return None
@@ -217,7 +218,7 @@ def _calibration(federated: Data, data: Data) -> Calibration | None:
     return Calibration(
         title=f"What the model says is on average {100 * error['value']:.0f} points away from what turned out",
         said="probability that the model said",
-        seen=f"share that turned out yes ({data['target']})",
+        seen="share of these cases that turned out yes",
         points=points,
         caption=(
             "On the dashed line, said and seen agree. A larger dot is more cases; bars are 95% intervals. "
@@ -245,22 +246,24 @@ def _decision(summary: Data) -> Section | None:
     decision = summary.get("decision")
     if not decision:
         return None
+    unit = summary["model"]["score_per_logit"]
     parts: list[Any] = [
         Bars(
             title=f"The model answered {decision['answer']}, with probability {decision['probability']:.0%}",
-            left="speaks for no",
-            right="speaks for yes",
+            left="lowers the odds",
+            right="raises the odds",
             bars=[
                 Bar(
-                    reason["text"].rpartition(", ")[0] or reason["text"],
-                    reason["contribution"],
-                    _signed(reason),
+                    _plain(reason["text"]),
+                    reason["contribution"] / unit,
+                    _odds(reason["contribution"] / unit),
                 )
                 for reason in decision["reasons"]
             ],
             caption=(
-                "Against the average training row, in the score's own whole-number unit. Exact: all columns' parts "
-                "add up to the score. Reasons stand in the sealed payload; opening them is the hospital's choice."
+                f"The {len(decision['reasons'])} columns that moved this answer most, against the average training "
+                "row. Exact: all columns' parts add up to the score. Reasons stand in the sealed payload; who opens "
+                f"them is the {_who(summary['data'])}'s choice."
             ),
         )
     ]
@@ -425,8 +428,13 @@ def _with_range(value: Data) -> str:
     return f"{value['value']:.2f} ({_range(value)})"
 
 
-def _signed(reason: Data) -> str:
-    return f"{reason['contribution']:+,}"
+def _odds(logit: float) -> str:
+    return f"odds \u00d7 {math.exp(max(-20.0, min(logit, 20.0))):.2f}"
+
+
+def _plain(text: str) -> str:
+    """Leave out which way a reason moved the score: the bar shows that."""
+    return text.rpartition(", ")[0] or text
 
 
 def _short(why_not: str) -> str:
