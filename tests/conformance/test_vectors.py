@@ -229,26 +229,28 @@ def test_trees_and_proofs_hold_or_are_refused_alike() -> None:
     tree = load("tree")
     leaves = [bytes.fromhex(leaf) for leaf in tree["leaves"]]
     for row in tree["inclusion"]:
-        path, root = [bytes.fromhex(step) for step in row["path"]], bytes.fromhex(row["root"])
-        leaf, index, size = leaves[row["index"]], row["index"], row["size"]
-        held = ours(lambda: [verify_inclusion(leaf, index=index, size=size, path=path, root=root)])  # noqa: B023
-        other = theirs(lambda: second.root_of_path(leaf, index, size, path))  # noqa: B023
-        assert (held is not None) == (other == root) == row["accept"]
+        held, other = _included(row, leaves[row["index"]])
+        assert held == other == row["accept"]
         if row["accept"]:
-            assert root == root_of(leaves[:size])
+            assert row["root"] == root_of(leaves[: row["size"]]).hex()
     for row in tree["consistency"]:
-        path = [bytes.fromhex(step) for step in row["path"]]
-        old, new = bytes.fromhex(row["old_root"]), bytes.fromhex(row["new_root"])
-        sizes = row["old"], row["new"]
-        held = ours(
-            lambda: [
-                verify_consistency(
-                    old_size=sizes[0], new_size=sizes[1], old_root=old, new_root=new, path=path
-                )
-            ]
-        )  # noqa: B023
-        other = theirs(lambda: [second.check_consistency((sizes[0], old), (sizes[1], new), path)])  # noqa: B023
-        assert (held is not None) == (other is not None) == row["accept"]
+        held, other = _consistent(row)
+        assert held == other == row["accept"]
+
+
+def _included(row: dict[str, Any], leaf: bytes) -> tuple[bool, bool]:
+    path, root = [bytes.fromhex(step) for step in row["path"]], bytes.fromhex(row["root"])
+    index, size = row["index"], row["size"]
+    held = ours(lambda: [verify_inclusion(leaf, index=index, size=size, path=path, root=root)])
+    return held is not None, theirs(lambda: second.root_of_path(leaf, index, size, path)) == root
+
+
+def _consistent(row: dict[str, Any]) -> tuple[bool, bool]:
+    path, old, new = [bytes.fromhex(step) for step in row["path"]], row["old"], row["new"]
+    roots = {name: bytes.fromhex(row[name]) for name in ("old_root", "new_root")}
+    held = ours(lambda: [verify_consistency(old_size=old, new_size=new, path=path, **roots)])
+    heads = (old, roots["old_root"]), (new, roots["new_root"])
+    return held is not None, theirs(lambda: [second.check_consistency(*heads, path)]) is not None
 
 
 def test_commitments_open_or_are_refused_alike() -> None:
