@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 
-from tallystick.proof._merkle import leaf_hash
+from tallystick.proof._merkle import leaf_hash, leaf_hashes
 from tallystick.proof._statements import Statement, parse_statement
 from tallystick.proof._store import Store
 
@@ -65,7 +64,7 @@ def walk_entries(store: Store, start: int, stop: int) -> Iterator[Entry]:
     """
     tree = store.hashes.tree(start)
     for first, entries, _ in store.segments.passes(start, stop):
-        leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+        leaves = leaf_hashes(entries)
         tree.extend(leaves)
         if tree.root() != store.root(tree.size):
             # Which one it is shows when each is read by its own path.

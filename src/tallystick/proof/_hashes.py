@@ -37,15 +37,15 @@ class Tree:
         Returns:
             What became complete, from the leaves upwards: level, index of the first hash, packed hashes.
         """
-        parts, level, packed, frontier = [], 0, b"".join(leaves), self._frontier
-        while packed:
+        parts, level, hashes, frontier = [], 0, leaves, self._frontier
+        while hashes:
             index = self.size >> level
-            parts.append((level, index, packed))
+            parts.append((level, index, b"".join(hashes)))
             if index & 1:
-                packed = frontier.pop(level) + packed
-            if (len(packed) // HASH_SIZE) & 1:
-                frontier[level] = packed[-HASH_SIZE:]
-            packed = b"".join(pair_hashes(packed))
+                hashes = [frontier.pop(level), *hashes]
+            if len(hashes) & 1:
+                frontier[level] = hashes[-1]
+            hashes = pair_hashes(hashes)
             level += 1
         self.size += len(leaves)
         return parts

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
 from tallystick.errors import DamagedError
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._hashes import REBUILD, Tree
-from tallystick.proof._merkle import HASH_SIZE
+from tallystick.proof._merkle import HASH_SIZE, leaf_hashes
 from tallystick.proof._store import Store
 
 TAIL = 1024  # entries that every opening hashes again, even when all was synced
@@ -96,7 +95,7 @@ def verify_store(store: Store, progress: Progress | None = None) -> None:
     tree = Tree()
     signed = _check_signed(tree, next(checkpoints, None), checkpoints)
     for first, entries, places in store.segments.passes(0, head.size):
-        leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+        leaves = leaf_hashes(entries)
         if store.segments.read_offsets(first, len(places)) != tuple(places):
             raise _first_wrong_place(store, head, first, places)
         done = 0
@@ -144,7 +143,7 @@ def _derived(store: Store, start: int, head: Checkpoint) -> Tree | None:
     try:
         tree = store.hashes.tree(start)
         for _, entries, _ in store.segments.passes(start, head.size):
-            tree.extend([sha256(b"\x00" + entry).digest() for entry in entries])
+            tree.extend(leaf_hashes(entries))
     except DamagedError:
         return None
     return tree if (tree.size, tree.root()) == (head.size, head.root) else None
@@ -156,7 +155,7 @@ def _write_derived(store: Store, start: int, size: int) -> None:
     for first, entries, places in store.segments.passes(start, size):
         if store.segments.read_offsets(first, len(places)) != tuple(places):
             store.segments.write_offsets(first, places)
-        parts = tree.extend([sha256(b"\x00" + entry).digest() for entry in entries])
+        parts = tree.extend(leaf_hashes(entries))
         wrong = [
             part
             for part in parts
@@ -184,7 +183,7 @@ def _locate(store: Store, head: Checkpoint) -> DamagedError:
     wrong: int | None = None
     try:
         for first, entries, _ in store.segments.passes(0, head.size):
-            leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+            leaves = leaf_hashes(entries)
             stored = store.hashes.read(0, first, len(leaves))
             if wrong is None and stored != b"".join(leaves):
                 pairs = enumerate(leaves)
@@ -205,7 +204,7 @@ def _between_checkpoints(store: Store, head: Checkpoint) -> DamagedError:
     tree, good = Tree(), 0
     for signed in store.heads.walk():
         for _, entries, _ in store.segments.passes(tree.size, min(signed.size, head.size)):
-            tree.extend([sha256(b"\x00" + entry).digest() for entry in entries])
+            tree.extend(leaf_hashes(entries))
         if tree.root() != signed.root:
             return DamagedError(f"an entry from {good} to {signed.size - 1} is damaged", hint=_RESTORE)
         good = signed.size

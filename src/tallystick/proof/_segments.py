@@ -62,7 +62,7 @@ class Segments:
         parts[0::2] = [size.to_bytes(_HEADER, "big") for size in sizes]
         parts[1::2] = entries
         data = b"".join(parts)
-        places = list(accumulate((size + _HEADER for size in sizes), initial=self._end))
+        places = list(accumulate(map(_HEADER.__add__, sizes), initial=self._end))
         file.pwrite(data, self._end)
         # Offsets come before the checkpoint that lets readers look for them, but nobody waits for their sync.
         self.write_offsets(index, places[:-1])

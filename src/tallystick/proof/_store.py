@@ -17,7 +17,6 @@ Whoever was told of an entry can therefore find it after any crash. Whoever was 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from pathlib import Path
 
 from tallystick.errors import ConfigurationError, DamagedError, EncodingError, NotFoundError, ProofError
@@ -31,6 +30,7 @@ from tallystick.proof._merkle import (
     consistency_path,
     inclusion_path,
     leaf_hash,
+    leaf_hashes,
     range_root,
     root_from_inclusion,
     verify_consistency,
@@ -93,7 +93,7 @@ class Store:
         Raises:
             StorageError: some step failed; nothing may be committed through this object any more.
         """
-        leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+        leaves = leaf_hashes(entries)
         self.segments.append(entries, index=self.head.size)
         self.hashes.write(self._tree.extend(leaves))
         self.sign_head(sign)
