@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -56,6 +57,9 @@ TREASURY_WEI = 10**27
 FUNDED_WEI = 10**18
 _MAX_IN_A_BLOCK = 1_000
 _MAX_CHAIN_ID = 10**10
+
+
+_log = logging.getLogger(__name__)
 
 
 def _now() -> int:
@@ -156,6 +160,10 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
             return {"jsonrpc": "2.0", "id": 1, "result": self.answer(method, params)}
         except RpcError as error:
             return {"jsonrpc": "2.0", "id": 1, "error": error.as_json()}
+        except Exception as error:
+            _log.exception("%s failed", method)
+            defect = RpcError(INTERNAL_ERROR, f"defect: {type(error).__name__}")
+            return {"jsonrpc": "2.0", "id": 1, "error": defect.as_json()}
 
     def answer(self, method: str, params: Any) -> Any:
         """Return one method's result.

@@ -103,7 +103,7 @@ def _header(chain: LocalChain, block: Any) -> Header | None:
         if "blockHash" in block:
             return chain.store.header_by_hash(parse_hash(block["blockHash"], "blockHash"))
         block = block.get("blockNumber")
-    if block in _TAGS:
+    if isinstance(block, str) and block in _TAGS:
         return chain.head()
     if block == "earliest":
         return chain.store.header(0)
