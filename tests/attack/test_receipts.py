@@ -32,6 +32,7 @@ from tests.proofs import (
 )
 
 from tallystick.errors import (
+    DisclosureError,
     EvidenceError,
     PolicyError,
     ReceiptError,
@@ -817,10 +818,14 @@ def test_a_payload_with_a_wrong_salt_or_other_bytes_is_refused() -> None:
         ({**LETTER, "more": 1}, None),
         ({"payload": LETTER["payload"]}, None),
         ({**LETTER, "payload": 5}, None),
-        (None, b"the letter"),
     ):
         with pytest.raises(VerificationError):
             verify(opened(opening, 4), policy=make_policy(), payload=payload)
+
+
+def test_a_payload_for_a_closed_receipt_is_wrong_use_and_no_finding() -> None:
+    with pytest.raises(DisclosureError):
+        verify(opened(None, 4), policy=make_policy(), payload=b"the letter")
 
 
 def test_a_statement_without_a_payload_opens_nothing() -> None:

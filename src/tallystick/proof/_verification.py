@@ -27,7 +27,15 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
-from tallystick.errors import CardError, EncodingError, NoteError, PolicyError, ProofError, VerificationError
+from tallystick.errors import (
+    CardError,
+    DisclosureError,
+    EncodingError,
+    NoteError,
+    PolicyError,
+    ProofError,
+    VerificationError,
+)
 from tallystick.proof._anchors import AnchorClaim, ReadAnchor, anchor_note_text
 from tallystick.proof._cards import Card, cosigner_keys, fingerprint, log_key_at, verify_cards
 from tallystick.proof._checkpoints import Checkpoint, verify_checkpoint
@@ -134,6 +142,7 @@ def verify(
 
     Raises:
         VerificationError: something is false, or the policy asks what is not proved (``report`` tells which).
+        DisclosureError: a payload is given, but the receipt opens none.
         ReceiptError: malformed.
         UnknownFormatError: a later version.
     """
@@ -428,7 +437,11 @@ class _Check:
         commitment = decode_base64url(ref.commitment, size=32)
         if opening is None:
             if payload is not None:
-                raise VerificationError("the receipt carries no salt to open the payload with")
+                # Nothing false is shown: the file was just not given with what opens it.
+                raise DisclosureError(
+                    "the receipt carries no salt to hold the payload against",
+                    hint="ask its issuer to open it: `tallystick disclose`",
+                )
             text = f"the payload has the commitment {ref.commitment[:8]}…  (open it: ask for a disclosure)"
             self.add("claimed", "payload", text)
         elif ref.form == "fields":
