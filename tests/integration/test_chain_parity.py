@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tallystick.chain import Account, Call, Chain, LocalChain, Outbox, Profile, connect, serve
+from tallystick.chain import (
+    Account,
+    Anchors,
+    Call,
+    Chain,
+    Keys,
+    LocalChain,
+    Members,
+    Outbox,
+    Profile,
+    Seat,
+    connect,
+    hashed_id,
+    serve,
+)
 from tallystick.testing import CHAIN_CHECKS, anvil, check_chain, find_anvil, fund_on_anvil
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +62,36 @@ def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_every_chain_behaves_alike(reached: Reached, name: str) -> None:
     reach, fund = reached
     check_chain(reach, fund=fund, only=[name])
+
+
+def gas_of_anchoring(chain: Chain, account: Account, place: Path) -> list[int]:
+    """Found a consortium, anchor a head and the next, and return the gas of each transaction."""
+    keys = Keys(account.address, account.address, sha256(b"card").digest())
+    seat = Seat(hashed_id("party"), hashed_id("party/main"), keys)
+    leaves = [sha256(b"\x00" + bytes([number])).digest() for number in range(2)]
+    root = sha256(b"\x01" + leaves[0] + leaves[1]).digest()
+    with Outbox(place / "outbox.db", chain, account=account) as outbox:
+        times = {"delay_s": 0, "delay_blocks": 0, "lifetime_s": 10_000}
+        founded = outbox.send("members", Members.deploy_call([seat], threshold=1, **times))
+        deployed = outbox.send("anchors", Anchors.deploy_call(founded.contract))
+        anchors = Anchors(chain.web3, deployed.contract)
+        first = outbox.send("first", anchors.anchor(seat.journal, size=1, root=leaves[0]))
+        following = outbox.send("next", anchors.anchor(seat.journal, size=2, root=root, proof=[leaves[1]]))
+        head = anchors.heads(seat.journal)
+        assert head is not None
+        assert (head.size, head.root) == (2, root)
+    return [mined.gas_used for mined in (founded, deployed, first, following)]
+
+
+def test_anchoring_costs_the_same_gas_on_both_engines(anvil_url: str, tmp_path: Path) -> None:
+    account = Account(sha256(b"anchoring").digest())
+    (tmp_path / "anvil").mkdir()
+    with connect(anvil_url) as chain:
+        fund_on_anvil(chain, account.address)
+        on_anvil = gas_of_anchoring(chain, account, tmp_path / "anvil")
+    with connect(str(tmp_path / "a.chain"), create=True) as chain:
+        chain.fund(account.address)
+        assert gas_of_anchoring(chain, account, tmp_path) == on_anvil
 
 
 def test_the_suite_runs_without_pytest(tmp_path: Path) -> None:

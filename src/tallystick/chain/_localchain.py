@@ -160,7 +160,7 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
             return {"jsonrpc": "2.0", "id": 1, "result": self.answer(method, params)}
         except RpcError as error:
             return {"jsonrpc": "2.0", "id": 1, "error": error.as_json()}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one request's failure must not end its caller
             _log.exception("%s failed", method)
             defect = RpcError(INTERNAL_ERROR, f"defect: {type(error).__name__}")
             return {"jsonrpc": "2.0", "id": 1, "error": defect.as_json()}
