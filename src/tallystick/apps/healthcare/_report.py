@@ -49,6 +49,7 @@ from tallystick.report import (
 
 Data = Mapping[str, Any]
 NOISE: Final = 0.02  # differences of AUROC below this are not worth a sentence
+SETTLED: Final = 0.01  # of log loss over five rounds
 TONES: Final = (
     ("proved", "good"),
     ("recorded", "good"),
@@ -76,12 +77,17 @@ def build(summary: Data) -> Report:
     data = summary["data"]
     sections = [_accuracy(summary), _decision(summary), _evidence(summary), _costs(summary), _next(summary)]
     return Report(
-        title=f"Tallystick pilot: {len(data['sites'])} {_who(data)}s learn together",
+        title=f"Tallystick pilot: {_counted(len(data['sites'])).lower()} {_who(data)}s learn together",
         sentence=_sentence(summary),
         figures=_figures(summary),
         sections=[section for section in sections if section is not None],
         footer=_footer(summary),
     )
+
+
+def _counted(count: int) -> str:
+    words = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+    return words[count] if count < len(words) else str(count)
 
 
 def _who(data: Data) -> str:
@@ -96,8 +102,8 @@ def _sentence(summary: Data) -> str:
     data, forged = summary["data"], summary.get("forgeries", [])
     caught = sum(bool(item["caught"]) for item in forged)
     start = (
-        f"{len(data['sites'])} {_who(data)}s trained one model on {data['train']} {_people(data)} without moving a "
-        f"row, and every one of its {data['test']} decisions can be checked by anyone from a file"
+        f"{_counted(len(data['sites']))} {_who(data)}s trained one model on {data['train']:,} {_people(data)} without "
+        f"moving a row; anyone can check each of its {data['test']:,} decisions from a file"
     )
     if not forged:
         return f"{start}."
@@ -191,9 +197,6 @@ def _forest(evaluation: Data, data: Data) -> Forest:
 
 
 def _finding(evaluation: Data, data: Data) -> str:
-    both = [of for of in evaluation["sites"] if of["federated"]["auroc"] and of["alone"]["auroc"]]
-    gains = [of["federated"]["auroc"]["value"] - of["alone"]["auroc"]["value"] for of in both]
-    better, worse = sum(gain > NOISE for gain in gains), sum(gain < -NOISE for gain in gains)
     federated, pooled = evaluation["federated"]["auroc"], evaluation["pooled"]["auroc"]
     if not federated or not pooled:
         return "Not enough held-out rows to compare learning together with pooling"
@@ -202,9 +205,19 @@ def _finding(evaluation: Data, data: Data) -> str:
         pooling = "Learning together is as good as pooling all rows"
     else:
         pooling = f"Learning together is {'better' if gap > 0 else 'worse'} than pooling all rows"
-    who = f"{_who(data)}{'s' if len(gains) != 1 else ''}"
-    alone = f"; against learning alone, better at {better} and worse at {worse} of {len(gains)} {who} with enough data"
-    return f"{pooling} ({federated['value']:.2f} and {pooled['value']:.2f}){alone if gains else ''}"
+    return f"{pooling} ({federated['value']:.2f} and {pooled['value']:.2f}){_against_alone(evaluation, data)}"
+
+
+def _against_alone(evaluation: Data, data: Data) -> str:
+    """Say at how many sites learning together ranks better than alone, and whether that is more than chance."""
+    pairs = [(of["federated"]["auroc"], of["alone"]["auroc"]) for of in evaluation["sites"]]
+    pairs = [(together, alone) for together, alone in pairs if together and alone]
+    if not pairs:
+        return ""
+    higher = sum(together["value"] > alone["value"] for together, alone in pairs)
+    clear = sum(not together["low"] <= alone["value"] <= together["high"] for together, alone in pairs)
+    beyond = f"{clear} of them beyond the interval" if clear else "no difference is beyond the intervals"
+    return f"; against learning alone, higher at {higher} of {len(pairs)} {_who(data)}s with enough data, {beyond}"
 
 
 def _calibration(federated: Data) -> Calibration | None:
@@ -229,8 +242,10 @@ def _calibration(federated: Data) -> Calibration | None:
 
 def _learning(model: Data) -> Curve:
     losses = model["losses"]
+    change = _last_change(losses)
+    settled = "had settled" if change < SETTLED else "was still falling"
     return Curve(
-        title=f"{model['rounds']} rounds were enough: the last five changed the loss by {_last_change(losses):.3f}",
+        title=f"The loss {settled} after {model['rounds']} rounds: the last five moved it by {change:.3f}",
         steps="round of training",
         measure="mean log loss over all training rows (lower is better)",
         values=losses,
@@ -267,6 +282,8 @@ def _decision(summary: Data) -> Section | None:
             ),
         )
     ]
+    if decision.get("lines"):
+        parts.append(_lines(decision["lines"]))
     if decision.get("trace"):
         parts.append(
             TraceTree(
@@ -275,7 +292,7 @@ def _decision(summary: Data) -> Section | None:
                 tones=TONES,
                 caption=(
                     "Recorded: both statements are proved and the link is exact. Re-executed: computed again from what "
-                    "was opened. Claimed: somebody's word."
+                    f"was opened. That an update came from the registered rows stays each {_who(summary['data'])}'s word."
                 ),
             )
         )
@@ -284,6 +301,18 @@ def _decision(summary: Data) -> Section | None:
         text=f"A held-out case of {decision['site']}, as the verifier sees it when the payload is opened.",
         parts=parts,
     )
+
+
+def _lines(lines: Sequence[Data]) -> Grid:
+    """Show what the verifier prints about a decision; opened fields are counted, for the page shows them above."""
+    states = [line for line in lines if line["text"].startswith("it states ")]
+    rows = [(line["standing"], line["text"]) for line in lines if line not in states]
+    if states:
+        place = sum(line["standing"] == "proved" for line in lines if line not in states)
+        rows.insert(
+            place, ("proved", f"it states {len(states)} opened fields: input, answer, score, reasons")
+        )
+    return Grid(title="What the verifier says about this decision", header=("standing", "line"), rows=rows)
 
 
 def _hop(node: Data) -> Hop:
@@ -313,15 +342,6 @@ def _evidence(summary: Data) -> Section | None:
                     "Proved: follows from the file and the verifier's own policy. Claimed: somebody's word, such as a "
                     "clock. Missing: nobody has done it, such as running the model again."
                 ),
-            )
-        )
-    decision = summary.get("decision") or {}
-    if decision.get("lines"):
-        parts.append(
-            Grid(
-                title="What the verifier says about the decision above",
-                header=("standing", "line"),
-                rows=[(line["standing"], line["text"]) for line in decision["lines"]],
             )
         )
     if forged:
