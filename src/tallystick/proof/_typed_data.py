@@ -29,9 +29,10 @@ _DOMAIN = (
     ("name", "string"), ("version", "string"), ("chainId", "uint256"),
     ("verifyingContract", "address"), ("salt", "bytes32"),
 )  # fmt: skip
-_number = re.compile(r"(u?)int(\d+)").fullmatch
-_fixed = re.compile(r"bytes(\d+)").fullmatch
-_array = re.compile(r"(.+)\[(\d*)\]").fullmatch
+_number = re.compile(r"(u?)int([1-9][0-9]{0,2})").fullmatch
+_fixed = re.compile(r"bytes([1-9][0-9]?)").fullmatch
+_array = re.compile(r"(.+)\[([0-9]*)\]").fullmatch
+_address = re.compile(r"0x[0-9a-fA-F]{40}").fullmatch
 
 
 def chain_address(public_key: bytes) -> str:
@@ -88,7 +89,7 @@ def verify_typed_data(public_key: bytes, signature: bytes, digest: bytes) -> Non
 
 
 def _hash_struct(name: str, value: Mapping[str, Any], types: Types) -> bytes:
-    if set(value) != {member for member, _ in types[name]}:
+    if name not in types or not isinstance(value, Mapping) or set(value) != {one for one, _ in types[name]}:
         raise StatementError(f"the struct {name} must have exactly its members")
     encoded = [_encode(kind, value[member], types) for member, kind in types[name]]
     return keccak256(keccak256(_encode_type(name, types).encode()) + b"".join(encoded))
@@ -122,28 +123,28 @@ def _encoded(kind: str, value: Any, types: Types) -> bytes:
     if kind in types:
         return _hash_struct(kind, value, types)
     if found := _array(kind):
-        if found[2] and len(value) != int(found[2]):
+        if not isinstance(value, list | tuple) or (found[2] and len(value) != int(found[2])):
             raise ValueError("length")
         return keccak256(b"".join(_encode(found[1], item, types) for item in value))
     if kind == "string":
         return keccak256(value.encode())
     if kind == "bytes":
-        return keccak256(bytes(value))
+        return keccak256(value) if isinstance(value, bytes) else _refuse()
     if kind == "bool":
-        return int(bool(value)).to_bytes(32, "big")
+        return int(value).to_bytes(32, "big") if isinstance(value, bool) else _refuse()
     if kind == "address":
-        return bytes.fromhex(value.removeprefix("0x")).rjust(32, b"\0") if len(value) == 42 else _refuse()
+        return bytes.fromhex(value[2:]).rjust(32, b"\0") if _address(value) else _refuse()
     return _atomic(kind, value)
 
 
 def _atomic(kind: str, value: Any) -> bytes:
-    if found := _number(kind):
+    if (found := _number(kind)) and type(value) is int and int(found[2]) in range(8, 257, 8):
         bits, signed = int(found[2]), not found[1]
         value.to_bytes(bits // 8, "big", signed=signed)  # raises when out of range
         encoded: bytes = value.to_bytes(32, "big", signed=signed)
         return encoded
-    if (found := _fixed(kind)) and len(value) == int(found[1]) <= 32:
-        return bytes(value).ljust(32, b"\0")
+    if (found := _fixed(kind)) and isinstance(value, bytes) and len(value) == int(found[1]) <= 32:
+        return value.ljust(32, b"\0")
     return _refuse()
 
 
