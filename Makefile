@@ -25,7 +25,7 @@ check: setup ## lint, format, types, import rules
 	$(BIN)/python -m pytest -p no:randomly tests/unit/test_architecture.py
 
 test: setup ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --verbosity=0
 
 pilot: ## four hospitals on one laptop, end to end (installs only what this needs)
 	@$(SETUP) ai,chain

@@ -27,7 +27,7 @@ def start(scale: float = 1.0) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
         os.environ["TALLYSTICK_STATE"] = str(top / "state")
-        with Node.init(top / "clinic", name="Clinic", passphrase="bench", scrypt_n=2**4) as node:  # noqa: S106
+        with Node.init(top / "clinic", name="Clinic", passphrase="bench", scrypt_n=2**4) as node:
             entry = node.record("document.recorded", {"title": "protocol"})
             (top / "r.receipt.json").write_bytes(node.receipt(entry.id).format())
         program = str(Path(sys.executable).parent / "tallystick")

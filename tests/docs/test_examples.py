@@ -117,3 +117,24 @@ def test_every_verb_of_the_makefile_is_explained() -> None:
     )
     for verb in ("setup", "check", "test", "pilot", "contracts", "bench", "docs", "dist"):
         assert f"make {verb}" in done.stdout
+
+
+def options_of(page: str) -> dict[str, set[str]]:
+    """Command -> its options; how a version of typer lays help out is not compared."""
+    parts = re.split(r"^#{2,3} (tallystick.*)$", page, flags=re.MULTILINE)[1:]
+    return {
+        name: set(re.findall(r"--[a-z][a-z-]+", text))
+        for name, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def test_the_command_line_page_is_what_help_says() -> None:
+    scripts = str(TOP / "scripts")
+    code = (
+        f"import sys; sys.path.insert(0, {scripts!r}); import write_cli_reference as w; print(w.reference())"
+    )
+    # In a process of its own: the page is written for 80 columns whatever this terminal has.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert options_of(done.stdout) == options_of((TOP / "docs" / "cli.md").read_text("utf-8")), (
+        "run `make docs`"
+    )

@@ -202,6 +202,18 @@ def test_the_command_prints_a_line_a_step_within_eighty_columns(tmp_path: Path) 
     assert lines[-1] == "next: tallystick verify p/bundle.zip --policy p/policy.json"
 
 
+def test_the_readme_shows_what_the_pilot_prints(summary: dict[str, Any]) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    shown = readme.partition("```text\n$ make pilot\n")[2].partition("```")[0].splitlines()
+    marked = [line[1:].strip() for line in shown if line.startswith("✓")]
+    steps = [step["name"] for step in summary["steps"]]
+    assert [line.split()[0] for line in marked[: len(steps)]] == [*steps, "report"][: len(steps)]
+    forged = [item["name"] for item in summary["forgeries"]]
+    assert [line.split("  ")[0] for line in marked[-len(forged) :]] == forged
+    auroc = summary["evaluation"]["federated"]["auroc"]
+    assert f"AUROC {auroc['value']:.2f} [{auroc['low']:.2f}, {auroc['high']:.2f}]" in readme
+
+
 def test_an_error_of_the_pilot_is_one_of_ours(tmp_path: Path) -> None:
     with pytest.raises(TallystickError):
         run(tmp_path / "out", data=tmp_path / "absent.csv", site="a", target="b")

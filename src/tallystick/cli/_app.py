@@ -85,7 +85,7 @@ def run(arguments: list[str] | None = None) -> int:
     CURRENT.output = Output(verbose="--verbose" in words or "-v" in words)
     try:
         program: Any = app
-        program(args=arguments)
+        program(args=arguments, prog_name="tallystick")
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the last line of defence: no stack reaches a person unasked

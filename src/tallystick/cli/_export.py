@@ -51,7 +51,7 @@ def tiles(
     workspace: Workspace = Path(),
 ) -> None:
     """Write the journal's hash tiles (C2SP tlog-tiles): what anybody may see, and no statement."""
-    from tallystick.node import export_tiles
+    from tallystick.proof import export_tiles
 
     with open_node(workspace, read_only=True) as node:
         count = export_tiles(node.journal, directory)
