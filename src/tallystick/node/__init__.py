@@ -15,7 +15,6 @@ from ._node import Node
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
 from ._rotation import Rotated, rotate
 from ._settings import AnchorSettings, ChainSettings, Settings
-from ._tiles import export_tiles
 from ._witnessing import WitnessAsk, format_ask, parse_ask
 from ._workspace import Workspace
 
@@ -35,7 +34,6 @@ __all__ = [
     "Workspace",
     "anchor_policy",
     "backup",
-    "export_tiles",
     "format_ask",
     "format_card_file",
     "found",

@@ -85,6 +85,7 @@ from tallystick.proof._policies import (
 )
 from tallystick.proof._receipts import Receipt, format_receipt, parse_receipt
 from tallystick.proof._statements import PayloadRef, Statement, format_statement, parse_statement
+from tallystick.proof._tiles import export_tiles, tile_path
 from tallystick.proof._trace import Hop, HopCheck, HopStanding, Resolve, Traced, trace
 from tallystick.proof._typed_data import chain_address, typed_data_digest, verify_typed_data
 from tallystick.proof._verification import Line, Report, Standing, journal_id, verify
@@ -153,6 +154,7 @@ __all__ = [
     "encode_base64",
     "encode_base64url",
     "explain_fork",
+    "export_tiles",
     "fingerprint",
     "flatten",
     "fork_of_receipts",
@@ -187,6 +189,7 @@ __all__ = [
     "sign_as_author",
     "sign_note",
     "system_clock",
+    "tile_path",
     "trace",
     "typed_data_digest",
     "verify",

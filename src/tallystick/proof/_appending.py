@@ -152,7 +152,7 @@ class Appending:
         loose = {draft.subject for draft in drafts if not draft.keep}
         refs: list[Ref | None] = [None] * len(drafts)
         if loose:
-            keys = {subject: self._payloads()._key(subject) for subject in loose}
+            keys = {subject: self._payloads().subject_key(subject) for subject in loose}
             refs = commit_many(drafts, keys, self._randomness(16 * len(drafts)))
         sealed = []
         for at, draft in enumerate(drafts):

@@ -49,7 +49,7 @@ _path = re.compile(r"[ -~]*").fullmatch  # what keys of the profile make
 
 def padded_size(size: int) -> int:
     """Round a payload's size up to a power of two, at least 1."""
-    return 1 << max(0, (size - 1).bit_length())
+    return 1 << (size - 1).bit_length() if size > 1 else 1
 
 
 def derive_salt(subject_key: bytes, nonce: bytes) -> bytes:

@@ -7,14 +7,15 @@ Two append-only files, written by the holder of the journal's lock, durable befo
 - ``payloads``: payload ciphertexts under ``HMAC(subject key, "payload" || nonce)``, one key per payload.
 
 Destroying a subject's key makes her payloads and all her commitments' salts unknowable; the file of keys is
-written anew without it. A torn tail is cut: no statement refers to it yet.
+written anew without it. Frames are those of `_frames`:
+a torn key at the end is cut, for nothing was committed with it yet; a damaged one is refused; of payloads nothing is
+ever cut.
 """
 
 from __future__ import annotations
 
 import hmac
 import os
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,20 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tallystick.errors import DamagedError, DisclosureError, StatementError, UnknownFormatError
+from tallystick.errors import DamagedError, DisclosureError, StatementError
 from tallystick.proof._commitments import commit_bytes, commit_fields, derive_salt, padded_size
 from tallystick.proof._encoding import encode_base64url, format_json, parse_json
 from tallystick.proof._files import File, Files, OsFiles, write_atomically
+from tallystick.proof._frames import (
+    ALIGN,
+    HEADER,
+    check_magic,
+    format_frame,
+    frame_length,
+    frame_size,
+    read_frame,
+    walk_frames,
+)
 from tallystick.proof._keys import Randomness, Secret
 from tallystick.proof._statements import PayloadRef
 
@@ -34,7 +45,7 @@ __all__ = ["Payload", "Payloads"]
 
 PAYLOAD_SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 _MAGIC = {"payloads": b"tallystick/payl\x01", "subjects": b"tallystick/subj\x01"}
-_HEAD = struct.Struct(">I")
+_SUBJECT_LIMIT = 1024  # bytes of a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class Payloads:
         self._directory, self._storage, self._write = directory, storage_key, write
         self._files, self._randomness = files or OsFiles(), randomness
         self._keys: dict[bytes, bytes] = {}  # subject tag -> wrapped key
-        self._places: dict[str, tuple[int, int]] = {}  # commitment -> place and length of its frame
+        self._places: dict[str, tuple[int, int]] = {}  # commitment -> place and size of its frame
         self._subjects, self._subjects_end = self._open("subjects")
         self._payloads, self._payloads_end = self._open("payloads")
 
@@ -89,20 +100,18 @@ class Payloads:
         if fresh and self._write:
             write_atomically(self._files, path, magic)
         file = self._files.open(path, write=self._write)
-        found = file.pread(len(magic), 0)
-        if found != magic:
-            if found[:-1] == magic[:-1]:
-                raise UnknownFormatError(f"expected version 1 of the file {name}, got {found[-1]}")
-            raise DamagedError(f"the file {name} does not begin as one", hint="restore it from a backup")
+        check_magic(file, magic, name)
         end = len(magic)
-        for place, frame in _frames(file, end):
-            if name == "subjects":
+        if name == "subjects":
+            for place, frame in walk_frames(file, end, name=name, limit=_SUBJECT_LIMIT):
                 self._keys[frame[:16]] = frame[16:]
-            else:
-                self._places[encode_base64url(frame[:32])] = (place, len(frame))
-            end = place + len(frame)
-        if self._write and file.size() > end:
-            file.truncate(end)
+                end = place + frame_size(len(frame))
+            if self._write and file.size() > end:
+                file.truncate(end)
+        else:
+            for place, length, commitment in _payload_frames(file, end):
+                self._places[encode_base64url(commitment)] = (place, frame_size(length))
+            end = -(-file.size() // ALIGN) * ALIGN
         return file, end
 
     def commit(self, payload: Payload) -> tuple[PayloadRef, tuple[bytes, bytes]]:
@@ -114,7 +123,7 @@ class Payloads:
         Raises:
             StatementError: too large, or a record outside the profile.
         """
-        key, nonce = self._key(payload.subject), self._randomness(16)
+        key, nonce = self.subject_key(payload.subject), self._randomness(16)
         salt = derive_salt(key, nonce)
         if isinstance(payload.content, bytes):
             form, media, plain, commitment = (
@@ -141,10 +150,10 @@ class Payloads:
         place, parts = self._payloads_end, list[bytes]()
         places = dict[str, tuple[int, int]]()
         for commitment, rest in sealed:
-            size = len(commitment) + len(rest)
-            parts += [_HEAD.pack(size), commitment, rest]
-            places[encode_base64url(commitment)] = (place + _HEAD.size, size)
-            place += _HEAD.size + size
+            frame = format_frame(commitment + rest)
+            parts.append(frame)
+            places[encode_base64url(commitment)] = (place, len(frame))
+            place += len(frame)
         self._payloads.pwrite(b"".join(parts), self._payloads_end)
         self._payloads.sync()
         self._payloads_end = place
@@ -163,7 +172,9 @@ class Payloads:
         found = self._places.get(ref.commitment)
         if found is None:
             raise DisclosureError("the payload is not kept here")
-        frame = self._payloads.pread(found[1], found[0])
+        frame = read_frame(self._payloads.pread(found[1], found[0]))
+        if frame is None:
+            raise DamagedError("a payload is damaged on the disk", hint="restore it from a backup")
         commitment, tag, nonce, sealed = frame[:32], frame[32:48], frame[48:64], frame[64:]
         wrapped = self._keys.get(tag)
         if wrapped is None:
@@ -185,9 +196,7 @@ class Payloads:
         tag = self._tag(subject)
         if self._keys.pop(tag, None) is None:
             return False
-        frames = b"".join(
-            _HEAD.pack(16 + len(wrapped)) + other + wrapped for other, wrapped in self._keys.items()
-        )
+        frames = b"".join(format_frame(other + wrapped) for other, wrapped in self._keys.items())
         write_atomically(self._files, self._directory / "subjects", _MAGIC["subjects"] + frames)
         self._subjects.close()
         self._subjects = self._files.open(self._directory / "subjects", write=True)
@@ -202,14 +211,15 @@ class Payloads:
     def _tag(self, subject: str) -> bytes:
         return hmac.digest(self._storage.reveal(), b"subject\x00" + subject.encode(), "sha256")[:16]
 
-    def _key(self, subject: str) -> bytes:
+    def subject_key(self, subject: str) -> bytes:
+        """A subject\'s key, 32 bytes; made, and durable, when there is none."""
         tag = self._tag(subject)
         wrapped = self._keys.get(tag)
         if wrapped is not None:
             return self._unwrap(tag, wrapped)
         key, nonce = self._randomness(32), self._randomness(12)
         wrapped = nonce + AESGCM(self._storage.reveal()).encrypt(nonce, key, tag)
-        frame = _HEAD.pack(16 + len(wrapped)) + tag + wrapped
+        frame = format_frame(tag + wrapped)
         self._subjects.pwrite(frame, self._subjects_end)
         # Durable before anything is committed with it: a lost key would make its payloads unknowable.
         self._subjects.sync()
@@ -230,13 +240,18 @@ def _payload_key(subject_key: bytes, nonce: bytes) -> bytes:
     return hmac.digest(subject_key, b"payload\x00" + nonce, "sha256")
 
 
-def _frames(file: File, start: int) -> Iterator[tuple[int, bytes]]:
-    """Whole frames of a file with their places; stops before a torn one."""
+def _payload_frames(file: File, start: int) -> Iterator[tuple[int, int, bytes]]:
+    """Place, length and commitment of each frame; contents are checked when they are read.
+
+    Several frames are written at once, so a crash may tear one amid whole ones. Nothing is cut here: what is no frame
+    is stepped over, and whoever asks for its payload hears that it is gone.
+    """
     place, size = start, file.size()
-    while place + _HEAD.size <= size:
-        (length,) = _HEAD.unpack(file.pread(_HEAD.size, place))
-        place += _HEAD.size
-        if place + length > size:
-            return
-        yield place, file.pread(length, place)
-        place += length
+    while place < size:
+        head = file.pread(HEADER + 32, place)
+        length = frame_length(head)
+        if length is None or place + frame_size(length) > size:
+            place += ALIGN
+            continue
+        yield place, length, head[HEADER:]
+        place += frame_size(length)
