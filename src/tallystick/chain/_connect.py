@@ -304,12 +304,15 @@ class _Endpoint:
             ) from error
 
 
-def connect(profile: Profile | str, *, create: bool = False, clock: Clock = _now) -> Chain:
+def connect(
+    profile: Profile | str, *, create: bool = False, read_only: bool = False, clock: Clock = _now
+) -> Chain:
     """Reach a chain and check that it is the one expected.
 
     Args:
         profile: or a url, or the path of a chain's file.
         create: make a new embedded chain when the file is not there.
+        read_only: read an embedded chain beside the process that writes it.
         clock: microseconds since the epoch, for an embedded chain's blocks.
 
     Raises:
@@ -328,7 +331,8 @@ def connect(profile: Profile | str, *, create: bool = False, clock: Clock = _now
         )
     if profile.finality != "instant":
         raise ConfigurationError(f"an embedded chain is final at once, got finality {profile.finality!r}")
-    return _connected(profile, LocalChain(profile.path, chain_id=profile.chain_id, clock=clock))
+    local = LocalChain(profile.path, chain_id=profile.chain_id, clock=clock, read_only=read_only)
+    return _connected(profile, local)
 
 
 def _connected(profile: Profile, provider: Any) -> Chain:

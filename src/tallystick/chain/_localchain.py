@@ -85,7 +85,7 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
     eth_getTransactionByBlockHashAndIndex, eth_getTransactionReceipt, eth_getRawTransactionByHash,
     eth_getTransactionCount, eth_getBalance, eth_getCode, eth_getStorageAt, eth_call, eth_estimateGas,
     eth_gasPrice, eth_maxPriorityFeePerGas, eth_feeHistory, eth_getLogs, eth_sendRawTransaction and
-    tallystick_fund. State methods answer for every block (an archive, 4 to 8 KB a transaction). Not here: filters
+    tallystick_fund. State methods answer for every block (an archive, 1.5 to 4.5 KB a transaction). Not here: filters
     (use eth_getLogs), subscriptions, proofs, traces, signing by the node. A transaction whose nonce lies ahead
     is refused ("nonce too high"), never queued: a queue would have to survive a crash too.
 

@@ -39,6 +39,8 @@ CALL_GAS = 50_000_000
 _ESTIMATE_TOLERANCE = 0.015
 _CALL_STIPEND = 2_300
 _TRANSFER_GAS = 21_000
+# one caller of a shared chain shall not empty its treasury for the others
+_MOST_FUNDED_WEI = 10**21
 _MOST_FEE_BLOCKS = 1_024
 _TAGS = {"latest", "pending", "safe", "finalized"}
 
@@ -474,5 +476,5 @@ def _send(chain: LocalChain, params: list[Any]) -> str:
 def _fund(chain: LocalChain, params: list[Any]) -> str:
     address = data_hex(parse_address(params[0], "0"))
     if len(params) > 1:
-        return data_hex(chain.fund(address, parse_quantity(params[1], "1")))
+        return data_hex(chain.fund(address, parse_quantity(params[1], "1", most=_MOST_FUNDED_WEI)))
     return data_hex(chain.fund(address))

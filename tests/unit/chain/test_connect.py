@@ -103,6 +103,14 @@ def test_a_locked_file_says_who_holds_it(local: LocalChain) -> None:
         connect(str(local.path))
 
 
+def test_a_locked_file_can_be_read(local: LocalChain) -> None:
+    with connect(str(local.path), read_only=True) as chain:
+        local.fund("0x" + "11" * 20, 5)
+        assert chain.balance("0x" + "11" * 20) == 5
+        with pytest.raises(ChainError, match="reads the chain only"):
+            chain.fund("0x" + "11" * 20)
+
+
 def test_an_embedded_chain_takes_no_other_finality(tmp_path: Path) -> None:
     profile = Profile("pilot", path=tmp_path / "a.chain", finality="confirmations", confirmations=2)
     with pytest.raises(ConfigurationError, match="final at once"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tallystick.chain import Account, Call, LocalChain
+from tallystick.chain._methods import METHODS
 from tallystick.errors import (
     ChainMismatchError,
     ConfigurationError,
@@ -449,6 +451,13 @@ def test_funding_is_a_transaction_like_any_other(chain: LocalChain) -> None:
     assert (found["to"], found["value"]) == (RECEIVER, "0x5")
     assert ask(chain, "tallystick_fund", RECEIVER, "0x7")
     assert ask(chain, "eth_getBalance", RECEIVER, "latest") == "0xc"
+    assert error(chain, "tallystick_fund", RECEIVER, hex(10**21 + 1))["code"] == -32602
+
+
+def test_the_docstring_names_every_method() -> None:
+    text = LocalChain.__doc__ or ""
+    named = re.findall(r"\b(?:eth|net|web3|tallystick)_\w+", text)
+    assert sorted(set(named)) == sorted(METHODS)
 
 
 def test_a_closed_chain_says_so(chain: LocalChain) -> None:
