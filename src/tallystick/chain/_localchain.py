@@ -116,6 +116,7 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
         self.path = Path(path)
         self._clock = clock
         self._queue: list[_Waiting] = []
+        self._sealing: list[_Waiting] = []
         self._queue_lock = threading.Lock()
         self._seal_lock = threading.Lock()
         self._fund_lock = threading.Lock()
@@ -217,9 +218,11 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
         )
 
     def pending_nonce(self, address: bytes) -> int:
-        nonce = self.executor.nonce(address, state_root=self.head().state_root)
+        # what waits is looked at first: a block sealed in between moves the state on, never back
         with self._queue_lock:
-            waiting = {w.transaction.nonce for w in self._queue if w.transaction.sender == address}
+            on_its_way = [*self._sealing, *self._queue]
+        waiting = {w.transaction.nonce for w in on_its_way if w.transaction.sender == address}
+        nonce = self.executor.nonce(address, state_root=self.head().state_root)
         while nonce in waiting:
             nonce += 1
         return nonce
@@ -281,6 +284,7 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
     def _seal_waiting(self) -> None:
         with self._queue_lock:
             batch, self._queue = self._queue[:_MAX_IN_A_BLOCK], self._queue[_MAX_IN_A_BLOCK:]
+            self._sealing = batch
         by_hash: dict[bytes, _Waiting] = {}
         for waiting in batch:
             if waiting.transaction.hash in by_hash or self._is_known(waiting.transaction.hash):
@@ -299,12 +303,14 @@ class LocalChain(BaseProvider):  # type: ignore[misc]
             waiting.done = transaction_hash not in postponed
         with self._queue_lock:
             self._queue[:0] = [by_hash[found] for found in postponed]
+            self._sealing = []
 
     def _tell_all(self, batch: list[_Waiting], error: BaseException) -> None:
         wrapped = error if isinstance(error, StorageError) else DefectError(f"the block failed: {error!r}")
         wrapped.__cause__ = None if wrapped is error else error
         for waiting in batch:
             waiting.error, waiting.done = waiting.error or wrapped, True
+        self._sealing = []
         # the interruption may have come after the commit
         self._head = self.store.head()
 

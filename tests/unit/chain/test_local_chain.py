@@ -204,6 +204,23 @@ def test_threads_share_blocks_and_nobody_is_lost(chain: LocalChain) -> None:
     assert chain.head().number - head < 80
 
 
+def test_the_pending_nonce_counts_what_is_being_sealed(
+    chain: LocalChain, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    real = chain.store.seal
+
+    def look(*values: Any) -> None:
+        seen.append(ask(chain, "eth_getTransactionCount", account.address, "pending"))
+        seen.append(ask(chain, "eth_getTransactionCount", account.address, "latest"))
+        real(*values)
+
+    monkeypatch.setattr(chain.store, "seal", look)
+    send(chain, pay(chain, account, 0))
+    assert seen == ["0x1", "0x0"]
+    assert ask(chain, "eth_getTransactionCount", account.address, "pending") == "0x1"
+
+
 def test_one_senders_transactions_are_sealed_in_the_order_of_their_nonces(
     chain: LocalChain, account: Account
 ) -> None:
