@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, verify_c
 from tallystick.proof._encoding import check_format, decode_base64, encode_base64, format_json, parse_json
 from tallystick.proof._files import Files, OsFiles, read_whole, write_atomically
 from tallystick.proof._forks import fork_of_checkpoints
-from tallystick.proof._merkle import verify_consistency
+from tallystick.proof._merkle import EMPTY_ROOT, verify_consistency
 from tallystick.proof._notes import NoteSignature, cosign_note, format_note
 from tallystick.proof._parties import Clock, Party, system_clock
 
@@ -128,13 +129,18 @@ class Witness:
             NoteError: not signed by the journal's key.
             WitnessConflictError: another size is remembered; ``size`` tells which.
             ForkError: not consistent with what is remembered.
+            LockedError: another process of this party cosigns at this moment.
             StorageError: the state could not be written; nothing was signed.
         """
         checkpoint = parse_checkpoint(note)
+        if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+            raise ProofError("the root of size 0 must be the empty tree's")
         if verify_cards(cards).origin != checkpoint.origin:
             raise WitnessConflictError("the cards are of another journal", size=0)
         verify_checkpoint(checkpoint, log_key_at(cards, checkpoint.size))
-        with self._lock:
+        with self._lock, closing(self._files.lock(self._path.with_name(f"{self._path.name}.lock"))):
+            # Another process of this party may have cosigned since this one looked.
+            self._heads = self._read()
             seen = self._heads.get(checkpoint.origin)
             self._check(seen, checkpoint, cards, old_size, proof)
             heads = {**self._heads, checkpoint.origin: checkpoint}
