@@ -8,8 +8,8 @@ Two append-only files, written by the holder of the journal's lock, durable befo
 
 Destroying a subject's key makes her payloads and all her commitments' salts unknowable; the file of keys is
 written anew without it. Frames are those of `_frames`:
-a torn key at the end is cut, for nothing was committed with it yet; a damaged one is refused; of payloads nothing is
-ever cut.
+a torn key at the end is cut, for nothing was committed with it yet; a damaged one is refused; of payloads only a torn
+end is cut, and what is damaged is stepped over.
 """
 
 from __future__ import annotations
@@ -109,9 +109,16 @@ class Payloads:
             if self._write and file.size() > end:
                 file.truncate(end)
         else:
-            for place, length, commitment in _payload_frames(file, end):
+            size = file.size()
+            end = -(-size // ALIGN) * ALIGN
+            for place, length, commitment in _payload_frames(file, len(magic)):
+                if place + frame_size(length) > size:
+                    # A checked length beyond the end: torn. Left there, it would swallow what is appended next.
+                    end = place
+                    if self._write:
+                        file.truncate(end)
+                    break
                 self._places[encode_base64url(commitment)] = (place, frame_size(length))
-            end = -(-file.size() // ALIGN) * ALIGN
         return file, end
 
     def commit(self, payload: Payload) -> tuple[PayloadRef, tuple[bytes, bytes]]:
@@ -194,10 +201,13 @@ class Payloads:
         of reach and has to be said in ``erasure.done``.
         """
         tag = self._tag(subject)
-        if self._keys.pop(tag, None) is None:
+        if tag not in self._keys:
             return False
-        frames = b"".join(format_frame(other + wrapped) for other, wrapped in self._keys.items())
+        kept = {other: wrapped for other, wrapped in self._keys.items() if other != tag}
+        frames = b"".join(format_frame(other + wrapped) for other, wrapped in kept.items())
+        # The key counts as destroyed when the disk says so; a failure before that may be tried again.
         write_atomically(self._files, self._directory / "subjects", _MAGIC["subjects"] + frames)
+        self._keys = kept
         self._subjects.close()
         self._subjects = self._files.open(self._directory / "subjects", write=True)
         self._subjects_end = len(_MAGIC["subjects"]) + len(frames)
@@ -212,7 +222,7 @@ class Payloads:
         return hmac.digest(self._storage.reveal(), b"subject\x00" + subject.encode(), "sha256")[:16]
 
     def subject_key(self, subject: str) -> bytes:
-        """A subject\'s key, 32 bytes; made, and durable, when there is none."""
+        """A subject's key, 32 bytes; made, and durable, when there is none."""
         tag = self._tag(subject)
         wrapped = self._keys.get(tag)
         if wrapped is not None:
@@ -243,14 +253,14 @@ def _payload_key(subject_key: bytes, nonce: bytes) -> bytes:
 def _payload_frames(file: File, start: int) -> Iterator[tuple[int, int, bytes]]:
     """Place, length and commitment of each frame; contents are checked when they are read.
 
-    Several frames are written at once, so a crash may tear one amid whole ones. Nothing is cut here: what is no frame
-    is stepped over, and whoever asks for its payload hears that it is gone.
+    Several frames are written at once, so a crash may tear one amid whole ones. What is no frame is stepped over, and
+    whoever asks for its payload hears that it is gone. The last one may reach beyond the end of the file.
     """
     place, size = start, file.size()
     while place < size:
         head = file.pread(HEADER + 32, place)
         length = frame_length(head)
-        if length is None or place + frame_size(length) > size:
+        if length is None:
             place += ALIGN
             continue
         yield place, length, head[HEADER:]
