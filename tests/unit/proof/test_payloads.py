@@ -134,16 +134,15 @@ def test_after_an_erasure_new_payloads_of_the_subject_have_a_new_key(files: Forg
 
 
 def test_an_erasure_that_fails_can_be_tried_again(files: ForgetfulFiles) -> None:
-    failing = True
-    faulty = FaultyFiles(
-        files, lambda operation, _name: errno.EIO if failing and operation == "rename" else 0
-    )
+    failing: set[str] = set()
+    faulty = FaultyFiles(files, lambda operation, _name: errno.EIO if operation in failing else 0)
     store = Payloads(HOME, STORAGE, files=faulty, randomness=fixed_randomness("payloads"))
     ref = kept(store)
+    failing.add("rename")
     with pytest.raises(StorageError):
         store.erase(SUBJECT)
     assert store.read(ref)[0] == LETTER
-    failing = False
+    failing.clear()
     assert store.erase(SUBJECT)
     with pytest.raises(DisclosureError):
         opened(files, seed="again").read(ref)
