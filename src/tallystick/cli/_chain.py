@@ -138,7 +138,9 @@ def found_members(
 @command(members, "propose", example="tallystick members propose join bank-d.card.json --threshold 3")
 def propose(
     out: Output,
-    action: Annotated[str, typer.Argument(help="join, leave, suspend or reinstate.")],
+    action: Annotated[
+        str, typer.Argument(help="join, leave, suspend, reinstate, rotate (new keys) or epoch (a new one).")
+    ],
     card: Annotated[Path, typer.Argument(help="Card of the party that it is about.")],
     threshold: Annotated[int, typer.Option("--threshold", min=0, help="Threshold after it; 0 keeps it.")] = 0,
     workspace: Workspace = Path(),

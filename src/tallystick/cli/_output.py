@@ -81,6 +81,11 @@ class Output:
         mark = "✓" if good else "✗"
         self.line(f"{mark} {name:<10} {short(text, 57):<58} {seconds:>6.1f} s")
 
+    def note(self, text: str) -> None:
+        """Write a remark that is no result, on stderr."""
+        if not self.quiet:
+            _write(sys.stderr, f"note: {text}")
+
     def next(self, command: str) -> None:
         """Say what to type next."""
         if not (self.json or self.quiet):

@@ -29,13 +29,33 @@ app = typer.Typer(rich_markup_mode=None)
 FALSE, WRONG_USE, NOBODY_NAMED = 1, 2, 3
 
 
-def anchor_reader(rpc: str) -> ReadAnchor | None:
-    """Make the function that reads anchors from the caller's own endpoints; none when none are named."""
+def anchor_reader(out: Output, rpc: str, policy: Policy | None) -> ReadAnchor | None:
+    """Make the function that reads anchors from the caller's own endpoints; none when none are named.
+
+    An endpoint is a URL, or the name of one in the policy. One that does not answer is said and left out.
+    """
     if not rpc:
         return None
     from tallystick.chain import anchor_reader as make
 
-    read: ReadAnchor = make([url.strip() for url in rpc.split(",") if url.strip()])
+    named = (
+        {} if policy is None or policy.anchor is None else {e.name: e.url for e in policy.anchor.endpoints}
+    )
+    words = [word.strip() for word in rpc.split(",") if word.strip()]
+    unknown = [word for word in words if "://" not in word and word not in named]
+    if unknown:
+        known = ", ".join(named) or "none"
+        raise NotFoundError(
+            f"no endpoint {unknown[0]!r}", hint=f"give a URL, or a name of the policy's: {known}"
+        )
+    silent: set[str] = set()
+
+    def failed(url: str, error: TallystickError) -> None:
+        if url not in silent:
+            silent.add(url)
+            out.note(error.message)
+
+    read: ReadAnchor = make([named.get(word, word) for word in words], failed=failed)
     return read
 
 
@@ -78,8 +98,8 @@ def verify_files(
     """
     try:
         code = _verified(out, files, policy, rpc, payload)
-    except (InputError, SurroundingsError) as error:
-        # 1 says that evidence is false; what never got so far is not a finding about it.
+    except InputError as error:
+        # 1 says that evidence is false, or that something failed; this is neither.
         show_error(error, out)
         code = WRONG_USE
     raise typer.Exit(code)
@@ -90,7 +110,8 @@ def _verified(out: Output, files: list[Path], policy: Path | None, rpc: str, pay
     opened = read_bytes(payload) if payload else None
     if opened is not None and len(files) != 1:
         raise typer.BadParameter("--payload goes with exactly one receipt", param_hint="--payload")
-    results = [_one(out, path, mine, anchor_reader(rpc), opened) for path in files]
+    reader = anchor_reader(out, rpc, mine)
+    results = [_one(out, path, mine, reader, opened) for path in files]
     failed = any(not result["intact"] for result in results)
     split = _compare(out, [receipt for result in results for receipt in result.pop("receipts")])
     code = FALSE if failed or split else 0 if mine else NOBODY_NAMED

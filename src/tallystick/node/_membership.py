@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Membership"]
 
-ACTIONS = ("join", "leave", "suspend", "reinstate")
+ACTIONS = ("join", "leave", "suspend", "reinstate", "rotate", "epoch")
 
 
 class Membership:
@@ -85,20 +86,22 @@ class Membership:
         """Propose a change; its number.
 
         Raises:
-            ConfigurationError: another action than join, leave, suspend or reinstate.
+            ConfigurationError: another action than those of `ACTIONS`.
             RevertError: the contract refused.
         """
         if action not in ACTIONS:
             raise ConfigurationError(f"an action must be {', '.join(ACTIONS)}, got {action!r}")
         seat = seat_of(peer.cards)
-        if action == "join":
-            call = self._members.propose_join(seat, threshold=threshold)
-        elif action == "reinstate":
-            call = self._members.propose_reinstate(seat.party, threshold=threshold)
-        elif action == "suspend":
-            call = self._members.propose_suspend(seat.party, threshold=threshold)
-        else:
-            call = self._members.propose_leave(seat.party, threshold=threshold)
+        members, party = self._members, seat.party
+        calls: dict[str, Callable[[], Call]] = {
+            "join": lambda: members.propose_join(seat, threshold=threshold),
+            "leave": lambda: members.propose_leave(party, threshold=threshold),
+            "suspend": lambda: members.propose_suspend(party, threshold=threshold),
+            "reinstate": lambda: members.propose_reinstate(party, threshold=threshold),
+            "rotate": lambda: members.propose_rotation(party, seat.keys),
+            "epoch": lambda: members.propose_epoch(party, seat.keys),
+        }
+        call = calls[action]()
         number = self._members.proposal_count() + 1
         self._send(f"propose/{number}/{action}/{seat.party.hex()[:16]}", call)
         return self._members.proposal_count()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._chains import CHAIN_CHECKS, anvil, check_chain, find_anvil, fund_on_anvil
+    from ._consortium import Consortium
     from ._files import FaultyFiles, ForgetfulFiles, PowerLossError
 
 __all__ = [
     "CHAIN_CHECKS",
+    "Consortium",
     "FaultyFiles",
     "ForgetfulFiles",
     "PowerLossError",
@@ -26,6 +28,7 @@ __all__ = [
 # name -> the private module that holds it
 _PLACES = {
     "CHAIN_CHECKS": "_chains",
+    "Consortium": "_consortium",
     "FaultyFiles": "_files",
     "ForgetfulFiles": "_files",
     "PowerLossError": "_files",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.chain import LocalChain, serve
 from tallystick.cli._app import COMMANDS, run
 from tallystick.proof import Party
 
@@ -273,3 +274,18 @@ def test_verifying_loads_no_heavy_package(place: Path, capsys: Said) -> None:
 
 def test_version_is_told(capsys: Said) -> None:
     assert ok("--version", capsys).startswith("tallystick 0.")
+
+
+def test_an_anchor_is_read_from_the_callers_own_endpoints(place: Path, capsys: Said) -> None:
+    ok("init a --name A --chain c.chain", capsys)
+    ok("record document.recorded --set title=x -w a", capsys)
+    ok("anchor -w a", capsys)
+    ok("receipt 0 -o r.json -w a", capsys)
+    with LocalChain("c.chain") as chain, serve(chain, port=0) as served:
+        told = ok(f"verify r.json --rpc {served.url}", capsys, code=3)
+    assert "127.0.0.1" not in told  # nobody was silent
+    ok(f"policy new -o mine.json --endpoint me={served.url} -w a", capsys)
+    silent = ok("verify r.json --policy mine.json --rpc me", capsys)
+    assert "note: 127.0.0.1" in silent
+    assert "claimed   anchored" in silent
+    assert "no endpoint 'nobody'" in ok("verify r.json --policy mine.json --rpc nobody", capsys, code=2)
