@@ -1,27 +1,29 @@
-"""The bytes of a model file: canonical JSON without floats."""
+"""The bytes of a model file: the proof room's canonical JSON, without floats."""
 
 from __future__ import annotations
 
-import orjson
+from typing import Any
 
-from tallystick.errors import ModelFileError
-
-
-def format_canonical(value: object) -> bytes:
-    """Write a value of ASCII-keyed dicts, lists, strings, integers, booleans and null."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+from tallystick.errors import EncodingError, ModelFileError
+from tallystick.proof import format_json, parse_json
 
 
-def parse_canonical(data: bytes) -> object:
+def format_canonical(value: dict[str, Any]) -> bytes:
+    """Write a value of ASCII-keyed dicts, lists, strings, integers, booleans and null.
+
+    Raises:
+        StatementError: a text is no valid Unicode.
+    """
+    return format_json(value)
+
+
+def parse_canonical(data: bytes, *, limit: int) -> Any:
     """Read what `format_canonical` writes, and nothing else.
 
     Raises:
-        ModelFileError: not JSON, or not the canonical bytes of what they say.
+        ModelFileError: too long, not JSON, or not the canonical bytes of what they say.
     """
     try:
-        value: object = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ModelFileError("a model file is canonical JSON, got bytes that are not JSON") from error
-    if format_canonical(value) != data:
-        raise ModelFileError("a model file is canonical JSON, got another spelling of it")
-    return value
+        return parse_json(data, limit=limit)
+    except EncodingError as error:
+        raise ModelFileError(f"a model file must be intact canonical JSON: {error.message}") from error

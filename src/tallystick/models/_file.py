@@ -41,9 +41,7 @@ def parse_model(data: bytes) -> LinearModel:
         ModelFileError: damaged, out of bounds, or not a model file.
         UnknownFormatError: of a later version or an unknown family.
     """
-    if len(data) > MAX_FILE_BYTES:
-        raise ModelFileError(f"a model file must be at most {MAX_FILE_BYTES} bytes, got {len(data)}")
-    value = parse_canonical(data)
+    value = parse_canonical(data, limit=MAX_FILE_BYTES)
     if not isinstance(value, dict) or value.get("form") != FORM:
         raise ModelFileError(f"a model file must say form {FORM!r}")
     version = value.get("v")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FORM: Final = "tallystick/model"
 VERSION: Final = 1
 FAMILY: Final = "linear"
-MAX_BIAS: Final = 2**53  # what JSON holds exactly
+MAX_BIAS: Final = 2**53 - 1  # what JSON holds exactly
 MAX_REASONS: Final = 4
 _ACCUMULATOR: Final = 2**63 - 1
 _MAX_TEXT: Final = 200

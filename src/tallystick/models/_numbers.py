@@ -11,7 +11,7 @@ from tallystick.errors import ModelInputError
 
 MAX_CELL_CHARACTERS = 64
 LARGEST_EXPONENT = 15  # values of 10^16 and more are refused
-LARGEST_UNITS = 2**53  # what a whole number of units may reach, so that JSON and int64 hold it
+LARGEST_UNITS = 2**53 - 1  # what a whole number of units may reach, so that JSON and int64 hold it
 
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -39,14 +39,12 @@ def units(text: str, decimals: int) -> int:
     """Return the number in units of 10^-decimals, rounded half to even.
 
     Raises:
-        ModelInputError: see `parse_decimal`; or the number of units is beyond 2^53.
+        ModelInputError: see `parse_decimal`; or the number of units is 2^53 or more.
     """
     value = parse_decimal(text)
     if not value:
         return 0  # a zero may carry an exponent that no power can be computed of
     whole = int(_EXACT.to_integral_value(_EXACT.scaleb(value, decimals)))
     if abs(whole) > LARGEST_UNITS:
-        raise ModelInputError(
-            f"a numeric cell must be at most 2^53 units of 10^-{decimals}, got a larger one"
-        )
+        raise ModelInputError(f"a numeric cell must be below 2^53 units of 10^-{decimals}, got a larger one")
     return whole

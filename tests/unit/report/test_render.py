@@ -1,0 +1,122 @@
+"""A report is one page that needs nothing else, and escapes what comes from data."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tallystick.errors import InputError
+from tallystick.report import (
+    Bar,
+    Bars,
+    Calibration,
+    CalibrationPoint,
+    Curve,
+    Figure,
+    Forest,
+    ForestGroup,
+    Grid,
+    Hop,
+    Interval,
+    Points,
+    Report,
+    Section,
+    Share,
+    Shares,
+    TraceTree,
+    render,
+)
+
+EVIL = "<script>alert(1)</script>\"'&"
+VOID = {"meta"}
+
+
+def report(text: str = "plain") -> Report:
+    parts = [
+        Forest(text, text, (text, "b"), [ForestGroup(text, text, [Interval(0.5, 0.4, 0.6), None]),
+               ForestGroup("x", "y", [None, None], text)], 0.4, 1.0, (0.5, text), text),
+        Calibration(text, text, text, [CalibrationPoint(0.1, 0.2, 0, 0.5, 9), CalibrationPoint(0.9, 1, 0.5, 1, 4)], text),
+        Curve(text, text, text, [0.7, 0.5, 0.4], text),
+        Shares(text, text, [Share(text, 3, "good"), Share("b", 0, "faint")], text),
+        Bars(text, text, text, [Bar(text, -0.5, text), Bar("b", 0.0, "0")], text),
+        TraceTree(text, Hop(text, text, text, [Hop("child", "proved")]), [("proved", "good")], text),
+        Grid(text, (text, "b", "c"), [(text, "1", "2")], frozenset({1}), text),
+        Points(text, [text]),
+    ]  # fmt: skip
+    return Report(text, text, [Figure(text, text, text)] * 3, [Section(text, text, parts)], text)
+
+
+class Balance(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def parsed(page: str) -> Balance:
+    found = Balance()
+    found.feed(page)
+    assert not found.open
+    return found
+
+
+def test_a_page_is_well_formed_and_holds_every_part() -> None:
+    page = render(report())
+    found = parsed(page)
+    assert page.startswith("<!doctype html>")
+    assert {"svg", "table", "figcaption", "circle"} <= found.seen
+    assert page.count("<figure") == 8
+
+
+def test_a_page_asks_for_nothing_from_outside_and_runs_no_script() -> None:
+    page = render(report())
+    found = parsed(page)
+    assert not found.seen & {"script", "img", "iframe", "link", "object", "a"}
+    assert not {name for name, _ in found.attributes} & {"src", "href", "onclick", "onload"}
+    assert "http" not in re.sub(r'http-equiv="Content-Security-Policy"', "", page)
+    assert "url(" not in page
+    assert "default-src 'none'" in page
+
+
+def test_what_comes_from_data_is_escaped_everywhere() -> None:
+    page = render(report(EVIL))
+    found = parsed(page)
+    assert "script" not in found.seen
+    assert EVIL not in page
+    assert page.count("&lt;script&gt;") >= 30
+
+
+def test_a_page_follows_dark_light_phone_and_print() -> None:
+    page = render(report())
+    for rule in ("prefers-color-scheme: dark", "max-width: 46rem", "@media print", "width=device-width"):
+        assert rule in page
+
+
+def test_a_number_that_is_not_finite_is_refused() -> None:
+    for value in (float("nan"), float("inf")):
+        part = Curve("t", "s", "m", [value, 0.5])
+        with pytest.raises(InputError):
+            render(Report("t", "s", [Figure("1", "a")] * 3, [Section("x", "", [part])]))
+
+
+def test_a_report_without_its_three_figures_and_a_ragged_table_are_refused() -> None:
+    with pytest.raises(InputError):
+        Report("t", "s", [Figure("1", "a")], [])
+    with pytest.raises(InputError):
+        Grid("t", ("a", "b"), [("1",)])
