@@ -58,12 +58,14 @@ TONES: Final = (
     ("missing", "faint"),
 )
 CONSORTIUM: Final = (
-    "Every hospital runs its own node on its own machine, with keys that only it holds.",
+    "Every member runs its own node on its own machine, with keys that only it holds.",
     "The chain runs on several members' machines; the embedded one is claimed by its operator.",
     "Policies reach verifiers by another way than the bundle that they check.",
-    "Consent is checked per patient before each round, and a withdrawal is honoured by block.",
-    "Privacy accounting: clipping and noise, so that the shared sums tell little about any one patient.",
-    "Signed round keys and recovery when a hospital drops out in the middle of a round.",
+    "Consent is checked per person before each round, and a withdrawal is honoured by block.",
+    "Privacy accounting: clipping and noise, so that the shared sums tell little about any one person.",
+    "Signed round keys and recovery when a member drops out in the middle of a round.",
+)
+CLINICAL: Final = (
     "Clinical validation on new patients: these are from the 1980s, and this model is no medical device.",
 )
 
@@ -389,7 +391,7 @@ def _costs(summary: Data) -> Section | None:
         text=f"Scaled up from {cost['decisions']:,} decisions of this run, measured on {cost['measured_on']}.",
         parts=[
             Grid(
-                title="A million decisions, with receipts for all of them",
+                title=f"A million decisions would take about {rows[0][1]} and {rows[1][1]}",
                 header=("what", "how much", "for what"),
                 rows=rows,
                 caption="A straight projection, not a load test.",
@@ -406,7 +408,9 @@ def _next(summary: Data) -> Section:
     ]
     if data["mended"]:
         parts.append(Points("What was mended or left out while reading", data["mended"]))
-    parts.append(Points("What a real consortium would add", CONSORTIUM))
+    parts.append(
+        Points("What a real consortium would add", CONSORTIUM + CLINICAL * (data["name"] == "heart"))
+    )
     table = Grid(
         title=f"Who brought what: {data['rows']} {_people(data)}, {data['columns']} columns",
         header=(_who(data), "rows", "yes", "trained on", "held out"),
