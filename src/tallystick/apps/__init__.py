@@ -22,6 +22,7 @@ class App:
         title: what it is for, one line.
         kinds: kinds of statements beside the standard ones.
         checks: (parent kind, link label) -> what computes that hop of a trace again.
+        remarks: (parent kind, link label) -> what a hop of a trace does not show; `{by}` is the linked party.
         pilot: makes the application's pilot; takes its own options.
     """
 
@@ -29,7 +30,8 @@ class App:
     title: str
     kinds: Sequence[Kind] = ()
     checks: Callable[[], Mapping[tuple[str, str], HopCheck]] = dict
-    pilot: Callable[..., Any] | None = field(default=None)
+    remarks: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    pilot: Callable[..., Any] | None = None
 
 
 def installed_apps() -> list[App]:

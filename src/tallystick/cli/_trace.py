@@ -12,7 +12,7 @@ from tallystick.cli._output import Output, colour, short
 from tallystick.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tallystick.proof import Hop, Receipt
 
@@ -61,7 +61,8 @@ def trace_links(
         hop = trace(first, resolve=resolve, checks=checks, policy=mine)
     finally:
         close()
-    _show(out, hop, depth)
+    remarks = {key: text for app_found in installed_apps() for key, text in app_found.remarks.items()}
+    _show(out, hop, depth, remarks)
     counts: dict[str, int] = {}
     for one in {one.statement_id: one for one in hop.walk()}.values():
         counts[one.standing] = counts.get(one.standing, 0) + 1
@@ -114,12 +115,12 @@ def _own(start: str, workspace: Path) -> tuple[Receipt, Callable[[str], Receipt 
     return node.receipt(node.find(start).index), resolve, node.close
 
 
-def _show(out: Output, hop: Hop, depth: int) -> None:
+def _show(out: Output, hop: Hop, depth: int, remarks: Mapping[tuple[str, str], str]) -> None:
     out.line(f"{hop.kind} {short(hop.statement_id, 8)} {hop.by}")
-    _children(out, hop, "", depth)
+    _children(out, hop, "", depth, remarks)
 
 
-def _children(out: Output, hop: Hop, lead: str, depth: int) -> None:
+def _children(out: Output, hop: Hop, lead: str, depth: int, remarks: Mapping[tuple[str, str], str]) -> None:
     for number, child in enumerate(hop.hops):
         last = number == len(hop.hops) - 1
         text = f"{lead}{'└─' if last else '├─'} {child.label}: {child.kind or '?'} {short(child.statement_id, 8)} {child.by}"
@@ -129,10 +130,11 @@ def _children(out: Output, hop: Hop, lead: str, depth: int) -> None:
         )
         out.line(f"{short(text, WIDTH - 16):<{WIDTH - 14}} {standing}")
         below = lead + ("   " if last else "│  ")
-        if child.text:
-            out.line(short(f"{below}  {child.text}", WIDTH - 1))
+        said = child.text or remarks.get((hop.kind, child.label), "").format(by=child.by)
+        if said:
+            out.line(short(f"{below}  {said}", WIDTH - 1))
         if depth > 1:
-            _children(out, child, below, depth - 1)
+            _children(out, child, below, depth - 1, remarks)
         elif child.hops:
             out.line(f"{below}  … {len(child.hops)} more behind it (--depth)")
 

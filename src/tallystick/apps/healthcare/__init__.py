@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tallystick.apps import App
+from tallystick.apps.healthcare._tracing import REMARKS
 from tallystick.proof import HopCheck
 
 __all__ = ["APP"]
@@ -28,4 +29,10 @@ def _pilot(**options: Any) -> Any:
     return run_pilot(PilotOptions(**options), on_step=on_step)
 
 
-APP = App("healthcare", "hospitals learn together and can prove every decision", checks=_checks, pilot=_pilot)
+APP = App(
+    "healthcare",
+    "hospitals learn together and can prove every decision",
+    checks=_checks,
+    remarks=REMARKS,
+    pilot=_pilot,
+)

@@ -7,7 +7,13 @@ from typing import Any
 
 from tallystick.proof import Hop
 
-__all__ = ["short_trace"]
+__all__ = ["REMARKS", "short_trace"]
+
+# What no computation can show, said where somebody might think that it was shown.
+REMARKS = {
+    ("update.committed", "data"): "that the update came from these rows is {by}'s word",
+    ("decision.made", "data"): "that the input is a row of it is {by}'s word",
+}
 
 SHOWN = 4  # links of one label; more are counted
 
@@ -20,10 +26,11 @@ def short_trace(hop: Hop) -> dict[str, Any]:
     return _node(hop, depth=0)
 
 
-def _node(hop: Hop, *, depth: int) -> dict[str, Any]:
+def _node(hop: Hop, *, depth: int, parent: str = "") -> dict[str, Any]:
     node: dict[str, Any] = {"text": _text(hop), "standing": hop.standing}
-    if hop.text:
-        node["detail"] = hop.text
+    detail = hop.text or REMARKS.get((parent, hop.label), "").format(by=hop.by)
+    if detail:
+        node["detail"] = detail
     children: list[dict[str, Any]] = []
     labels = Counter(child.label for child in hop.hops)
     shown: Counter[str] = Counter()
@@ -34,7 +41,7 @@ def _node(hop: Hop, *, depth: int) -> dict[str, Any]:
             continue  # the opening of a round tells nothing that its closing does not
         elif shown[child.label] < SHOWN and depth < 4:
             shown[child.label] += 1
-            children.append(_node(child, depth=depth + 1))
+            children.append(_node(child, depth=depth + 1, parent=hop.kind))
         elif shown[child.label] == SHOWN:
             shown[child.label] += 1
             children.append({"text": f"and {labels[child.label] - SHOWN} more of the same", "standing": ""})
