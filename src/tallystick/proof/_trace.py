@@ -94,7 +94,8 @@ def trace(
         The start as a hop, with everything behind it.
 
     Raises:
-        VerificationError: something on the way is false, or the trace is too long.
+        VerificationError: something on the way is false, the start is less than the policy asks, or the trace is too
+            long.
     """
     return _Tracer(resolve, checks or {}, policy).start(start)
 
@@ -106,9 +107,12 @@ class _Tracer:
         self._resolve, self.checks, self.policy = resolve, checks, policy
         self.seen: dict[str, Traced] = {}
         self.expanded: set[str] = set()
+        self.unmet: dict[str, VerificationError] = {}
 
     def start(self, receipt: Receipt) -> Hop:
         traced = self._traced(receipt)
+        if receipt.statement.id in self.unmet:
+            raise self.unmet[receipt.statement.id]
         return self._hop("", traced, self._standing(traced), "", depth=0)
 
     def resolve(self, link: str) -> Receipt | None:
@@ -122,10 +126,22 @@ class _Tracer:
         if receipt.statement.id not in self.seen:
             if len(self.seen) >= HOP_LIMIT:
                 raise VerificationError(f"a trace must have at most {HOP_LIMIT} statements")
-            self.seen[receipt.statement.id] = Traced(receipt, verify(receipt, policy=self.policy))
+            self.seen[receipt.statement.id] = Traced(receipt, self._verified(receipt))
         return self.seen[receipt.statement.id]
 
+    def _verified(self, receipt: Receipt) -> Report:
+        try:
+            return verify(receipt, policy=self.policy)
+        except VerificationError as error:
+            if not isinstance(error.report, Report):
+                raise
+            # Intact, but less than the policy asks: the hop is claimed, and the rest of the trace is worth seeing.
+            self.unmet[receipt.statement.id] = error
+            return error.report
+
     def _standing(self, traced: Traced) -> HopStanding:
+        if traced.receipt.statement.id in self.unmet:
+            return "claimed"
         named = traced.report.standing("party") == "proved" or self.policy is None
         return "recorded" if named and traced.report.standing("inclusion") == "proved" else "claimed"
 
