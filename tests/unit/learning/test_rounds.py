@@ -307,3 +307,11 @@ def test_re_execution_needs_no_numpy() -> None:
     data = pickle.dumps((list(run.rounds[1].updates.values()), run.rounds[0].closed.parameters))
     done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
     assert done.stdout.decode().strip() == run.rounds[1].closed.parameters_hash
+
+
+def test_the_bytes_of_version_1_stay_as_they_are() -> None:
+    # A change here is a change of format: old updates and aggregates would no longer be re-executed.
+    vector = masked(format_vector([1, -2, 3], lane=8), [(b"secret", 1), (b"other", -1)])
+    assert vector == b"tallystick/vector/v1\n" + bytes.fromhex(
+        "0800000003c952b541fa92b53fb8412beea14aa11df0fae3268cb2ecfc"
+    )

@@ -345,3 +345,11 @@ def test_scoring_needs_neither_numpy_nor_scikit_learn() -> None:
     done = subprocess.run([sys.executable, "-c", code], input=model().bytes, capture_output=True, check=True)
     score = model().score({"age": "63", "sex": "male"})
     assert done.stdout.decode().strip() == f"{score} age (years): 63, raises the score"
+
+
+def test_the_bytes_of_version_1_stay_as_they_are() -> None:
+    # A change here is a change of format: models that were published before would have another hash.
+    assert model().hash == "d3e9a1dc7b26156945e61d6d4b394d0fdab572d2059040f8906a33d1c35b96d1"
+    assert format_parameters([1, -2]) == b"tallystick/parameters/v1\n" + bytes.fromhex(
+        "00000002" + "0000000000000001" + "fffffffffffffffe"
+    )
