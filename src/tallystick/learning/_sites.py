@@ -68,6 +68,7 @@ class Site:
         self._key = X25519PrivateKey.from_private_bytes(randomness(32))
         self._secrets: dict[str, bytes] = {}
         self._run = b""
+        self._answered: set[int] = set()
         self._inputs: Real | None = None
 
     def __repr__(self) -> str:
@@ -96,8 +97,11 @@ class Site:
             run: what identifies the run to all sites.
 
         Raises:
-            DataError: a peer's key gives no secret (a point of small order).
+            DataError: a peer's key gives no secret (a point of small order), or this site has met peers before:
+                the same masks over other numbers would tell the difference.
         """
+        if self._run:
+            raise DataError("a site takes part in one run only", hint="make a new Site from the same table")
         self._run = run
         self._secrets = {}
         for name, key in peers.items():
@@ -148,6 +152,9 @@ class Site:
         return masked(format_vector([*whole[:-1], self.rows, whole[-1]], lane=8), self._streams(number))
 
     def _streams(self, number: int) -> list[tuple[bytes, int]]:
+        if self._secrets and number in self._answered:
+            raise DataError(f"a site answers round {number} once: a mask must never be used twice")
+        self._answered.add(number)
         streams = []
         for peer, secret in sorted(self._secrets.items()):
             first, second = sorted((self.name, peer))

@@ -230,6 +230,18 @@ def test_a_mask_key_of_small_order_is_refused() -> None:
         Site("east", table().at("east")).meet({"west": bytes(32)}, run=b"run")
 
 
+def test_a_mask_is_never_used_twice() -> None:
+    whole = table()
+    east, north = Site("east", whole.at("east")), Site("north", whole.at("north"))
+    keys = {"east": east.public_key, "north": north.public_key}
+    east.meet(keys, run=b"run")
+    east.totals(0)
+    with pytest.raises(DataError, match="once"):
+        east.totals(0)
+    with pytest.raises(DataError, match="one run"):
+        east.meet(keys, run=b"run")
+
+
 def test_a_site_shows_its_name_and_no_row() -> None:
     assert repr(Site("east", table().at("east"))) == "Site('east')"
 
