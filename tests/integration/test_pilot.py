@@ -111,9 +111,17 @@ def test_an_earlier_output_is_not_replaced_unasked(made: Path) -> None:
 def test_force_does_not_replace_a_directory_that_no_pilot_made(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to-mother.txt").write_text("dear")
+    (tmp_path / "letters" / "policy.json").write_text("{}")
     with pytest.raises(ConfigurationError):
         run(tmp_path / "letters", force=True)
     assert (tmp_path / "letters" / "to-mother.txt").read_text() == "dear"
+
+
+def test_force_replaces_what_a_pilot_left_even_when_it_did_not_finish(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    (out / "summary.json").unlink()
+    assert run(out, force=True)["forgeries"]
 
 
 def figures(summary: dict[str, Any]) -> dict[str, Any]:

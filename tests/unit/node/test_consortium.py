@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tallystick.chain import connect
+from tallystick.chain import LocalChain, Profile, connect, serve
 from tallystick.errors import (
+    ChainError,
     ChainMismatchError,
+    ChainUnreachableError,
     ConfigurationError,
     PolicyError,
     RevertError,
     RollbackError,
 )
-from tallystick.node import Consortium, Node
+from tallystick.node import Consortium, Node, found
 from tallystick.proof import Policy, verify
 
 TITLE = {"title": "protocol"}
@@ -119,8 +122,6 @@ def test_a_party_that_is_no_member_cannot_anchor(consortium: Consortium, tmp_pat
 
 
 def test_a_workspace_of_one_chain_refuses_another(consortium: Consortium, tmp_path: Path) -> None:
-    from tallystick.chain import LocalChain
-
     node = consortium.nodes[0]
     node.record("document.recorded", TITLE)
     node.anchor(chain=consortium.chain)
@@ -139,3 +140,38 @@ def test_a_policy_for_everybody_can_be_met(consortium: Consortium) -> None:
     assert isinstance(policy, Policy)
     assert policy.witnesses is not None
     assert policy.witnesses.need == 2
+
+
+def test_an_anchor_waits_while_the_chain_is_down_and_goes_on_when_it_is_back(consortium: Consortium) -> None:
+    node, chain = consortium.nodes[0], consortium.chain.provider
+    settings = node.settings.chain
+    assert settings is not None
+    assert isinstance(chain, LocalChain)
+    node.record("document.recorded", TITLE)
+    with serve(chain, port=0) as served:
+        url = served.url
+        node.set_chain(replace(settings, profile=Profile("served", urls=(url,), timeout_s=2)))
+        assert len(node.anchor()) == 1
+    node.record("document.recorded", TITLE)
+    with pytest.raises(ChainUnreachableError):
+        node.anchor()
+    assert node.journal.size == 2
+    with serve(chain, port=int(url.rpartition(":")[2])):
+        assert [claim.size for claim in node.anchor()] == [2]
+
+
+def test_an_address_without_a_contract_is_said_so(consortium: Consortium) -> None:
+    node = consortium.nodes[0]
+    settings = node.settings.chain
+    assert settings is not None
+    node.set_chain(replace(settings, anchors="0x" + "11" * 20))
+    node.record("document.recorded", TITLE)
+    with pytest.raises(ChainError, match="contract Anchors was expected"):
+        node.anchor(chain=consortium.chain)
+
+
+def test_contracts_are_founded_once_even_when_it_is_tried_again(consortium: Consortium) -> None:
+    settings = consortium.nodes[0].settings.chain
+    assert settings is not None
+    again = found(consortium.nodes[0], consortium.chain, consortium.cards, threshold=2)
+    assert again == (settings.members, settings.anchors)

@@ -40,6 +40,7 @@ __all__ = ["PilotOptions", "Step", "run_pilot"]
 ROUNDS = 20
 PASSPHRASE = "a pilot on one laptop"  # noqa: S105 - protects nothing: written beside the keys, for trying things out
 SUMMARY = "summary.json"
+MARK = ".tallystick-pilot"  # what tells a pilot's output from somebody's own files
 ASK = ("party", "witnesses")
 
 
@@ -121,10 +122,11 @@ def _make_room(options: PilotOptions) -> None:
                 raise ConfigurationError(
                     f"{out} is there already", hint="add --force, or name another place with --out"
                 )
-            if not (out / "policy.json").exists() and not (out / "chain.sqlite").exists():
+            if not (out / MARK).is_file():
                 raise ConfigurationError(f"{out} does not hold a pilot's output, so it is not replaced")
             shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
+        (out / MARK).write_text("made by `tallystick pilot healthcare`; --force may replace this directory\n")
     except OSError as error:
         raise StorageError(f"{out} could not be made: {error.strerror}") from error
 
