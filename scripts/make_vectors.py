@@ -96,7 +96,8 @@ def make_keys() -> list[dict[str, Any]]:
         if row["role"] not in ("chain", "seal"):
             row["did"] = format_did_key("ed25519", bytes.fromhex(row["key"]))
     p = 2**255 - 19
-    weak = [0, 1, p - 1, p, p + 1, 2, 7, 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826]
+    order_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+    weak = [0, 1, p - 1, p, p + 1, 2, 7, order_8, p - order_8]
     refused = [("log", (y | sign << 255).to_bytes(32, "little")) for y in weak for sign in (0, 1)]
     refused += [("seal", key.to_bytes(32, "little")) for key in (0, 1, p - 1)] + [("seal", b"\x01" * 31)]
     chain = NORTH.card.keys["chain"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -53,7 +52,7 @@ _SMALL_ORDER_Y = frozenset(
         _FIELD_PRIME - 1,  # order 2
         # Order 8: both roots of the curve's y-coordinate polynomial (checked by a test that multiplies by 8).
         0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
     }
 )
 _SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -63,11 +62,16 @@ _CODECS: dict[str, bytes] = {"ed25519": b"\xed\x01", "x25519": b"\xec\x01", "sec
 _DID_KEY_LIMIT = 80  # characters; the longest of ours has 57
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Secret:
-    """Secret bytes that do not show themselves in a log, a message or a traceback."""
+    """Secret bytes that do not show themselves in a log, a message or a traceback.
 
-    _value: bytes
+    No data class, so that no generic dump of one (``dataclasses.asdict``) copies them out.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
 
     def reveal(self) -> bytes:
         """Return the bytes; the caller must not keep or print them."""
