@@ -231,9 +231,10 @@ class Party:
                 role: Secret(decode_base64(inside["secrets"][role])) for role in _SECRETS
             }
             verify_cards(cards)
+            fits = all(public_key_of(role, secrets[role]) == cards[-1].keys[role] for role in ROLES)
         except (EncodingError, CardError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise KeyFileError("the key file is damaged", hint="restore it from your backup") from error
-        if any(public_key_of(role, secrets[role]) != cards[-1].keys[role] for role in ROLES):
+        if not fits or len(secrets["storage"].reveal()) != 32:
             raise KeyFileError(
                 "the key file's secrets do not fit its card", hint="restore it from your backup"
             )
@@ -241,7 +242,11 @@ class Party:
 
 
 def _derive(passphrase: str, salt: bytes, n: int) -> bytes:
-    return Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(passphrase.encode())
+    try:
+        secret = passphrase.encode()
+    except UnicodeEncodeError:  # not chained: its text would show the passphrase
+        raise KeyFileError("the passphrase must be valid Unicode") from None
+    return Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(secret)
 
 
 def _open(document: dict[str, Any], passphrase: str) -> Any:
