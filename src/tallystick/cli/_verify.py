@@ -90,14 +90,18 @@ def verify_files(
         str, typer.Option("--rpc", envvar="TALLYSTICK_RPC", help="Endpoints of yours, separated by commas.")
     ] = "",
     payload: Annotated[Path | None, typer.Option("--payload", help="The file that was committed to.")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="Where proof of two histories goes.")
+    ] = None,
 ) -> None:
     """Say what receipts prove under your policy, what they only claim, what is missing.
 
-    Exit codes: 0 everything your policy asks is proved, 1 something is false,
-    2 wrong use, 3 intact, but without a policy nobody you named vouches for it.
+    Exit codes: 0 everything your policy asks is proved, 1 something is false
+    (evidence of a fork that holds is such a case), 2 wrong use, 3 intact, but
+    without a policy nobody you named vouches for it.
     """
     try:
-        code = _verified(out, files, policy, rpc, payload)
+        code = _verified(out, files, policy, rpc, payload=payload, evidence=evidence)
     except InputError as error:
         # 1 says that evidence is false, or that something failed; this is neither.
         show_error(error, out)
@@ -105,7 +109,15 @@ def verify_files(
     raise typer.Exit(code)
 
 
-def _verified(out: Output, files: list[Path], policy: Path | None, rpc: str, payload: Path | None) -> int:
+def _verified(
+    out: Output,
+    files: list[Path],
+    policy: Path | None,
+    rpc: str,
+    *,
+    payload: Path | None,
+    evidence: Path | None,
+) -> int:
     mine = _policy(policy)
     opened = read_bytes(payload) if payload else None
     if opened is not None and len(files) != 1:
@@ -113,7 +125,7 @@ def _verified(out: Output, files: list[Path], policy: Path | None, rpc: str, pay
     reader = anchor_reader(out, rpc, mine)
     results = [_one(out, path, mine, reader, opened) for path in files]
     failed = any(not result["intact"] for result in results)
-    split = _compare(out, [receipt for result in results for receipt in result.pop("receipts")])
+    split = _compare(out, [receipt for result in results for receipt in result.pop("receipts")], evidence)
     code = FALSE if failed or split else 0 if mine else NOBODY_NAMED
     if code == NOBODY_NAMED:
         out.line("intact, but you named nobody: give a policy with --policy to have names proved")
@@ -193,7 +205,8 @@ def _fork(out: Output, path: Path, data: bytes) -> dict[str, Any]:
 
     sentence = explain_fork(data)
     out.line(f"{path.name}: evidence of a fork: {sentence}")
-    return {"evidence": sentence, "file": str(path), "intact": True, "receipts": []}
+    # The evidence holds, so one of two histories is false; and it never shows what a policy asks.
+    return {"evidence": sentence, "file": str(path), "intact": False, "receipts": []}
 
 
 def _bundle(
@@ -229,7 +242,7 @@ def _bundle(
     }
 
 
-def _compare(out: Output, receipts: list[Receipt]) -> bool:
+def _compare(out: Output, receipts: list[Receipt], evidence: Path | None) -> bool:
     """Look for two histories of one journal among everything that was given."""
     from tallystick.proof import compare_receipts
 
@@ -240,6 +253,21 @@ def _compare(out: Output, receipts: list[Receipt]) -> bool:
             try:
                 compare_receipts(places.setdefault(key, receipt), receipt)
             except ForkError as error:
+                _keep(error, evidence)
                 show_error(error, out, document=False)
                 return True
     return False
+
+
+def _keep(error: ForkError, evidence: Path | None) -> None:
+    """Write the evidence down where the caller wants it, and say what it is good for."""
+    if evidence is None:
+        error.hint = (
+            "both files together convict the journal's operator: --evidence FILE makes one file of them"
+        )
+        return
+    try:
+        evidence.write_bytes(error.evidence)
+    except OSError as failure:
+        raise StorageError(f"{evidence} could not be written: {failure.strerror}") from failure
+    error.hint = f"`tallystick verify {evidence}` explains the evidence to anybody"

@@ -158,10 +158,12 @@ def verify_bundle(
         One report per receipt, in the order of their ids.
 
     Raises:
-        VerificationError: one is false; the message names it.
+        VerificationError: one is false, and a note names it; or there is none, from which nothing follows.
         ForkError: two cannot stand in one history.
     """
     reports, total = [], len(bundle.receipts)
+    if not total:
+        raise VerificationError("the bundle holds no receipt, so nothing follows from it")
     heads: dict[tuple[str, int], Receipt] = {}
     places: dict[tuple[str, int], Receipt] = {}
     for done, (statement_id, receipt) in enumerate(sorted(bundle.receipts.items())):
