@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.proofs import NORTH, STRANGER, Log
 
 from tallystick.cli._app import run
 from tallystick.errors import VerificationError
@@ -17,7 +18,6 @@ from tallystick.proof import (
     verify_bundle,
 )
 from tallystick.proof._forks import fork_of_receipts
-from tests.proofs import NORTH, STRANGER, Log
 
 POLICY = Policy("mine", (PinnedParty("North", NORTH.cards),))
 
