@@ -43,8 +43,9 @@ def typed(block: str) -> list[tuple[str, list[str]]]:
 
 
 def fits(expected: str, output: str) -> bool:
-    pattern = r"\s+".join(re.escape(word).replace("…", ".*") for word in expected.split())
-    return any(re.search(pattern, line) for line in output.splitlines())
+    # Over all lines at once: a sentence may go on in the next line of a narrow terminal.
+    pattern = " ".join(re.escape(word).replace("…", ".*") for word in expected.split())
+    return re.search(pattern, " ".join(output.split())) is not None
 
 
 def environment(directory: Path) -> dict[str, str]:
