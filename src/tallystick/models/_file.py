@@ -1,7 +1,7 @@
 """The model file `.tsm`, version 1: canonical JSON that `parse_model` reads and `format_model` writes.
 
-    {"bias":…,"centre":[…],"family":"linear","features":[…],"form":"tallystick/model","name":…,"one":4096,
-     "shift":…,"target":…,"threshold":…,"v":1,"weights":[…]}
+    {"bias":…,"centre":[…],"family":"linear","features":[…],"name":…,"one":4096,"shift":…,
+     "target":…,"threshold":…,"type":"tallystick/model","v":1,"weights":[…]}
 
 Later families (trees, perceptron) are other values of `family` with fields of their own.
 """
@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from tallystick.errors import ModelFileError, UnknownFormatError
-from tallystick.models._canonical import parse_canonical
+from tallystick.errors import EncodingError, ModelFileError, UnknownFormatError
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
-from tallystick.models._linear import FAMILY, FORM, VERSION, LinearModel
+from tallystick.models._linear import FAMILY, FORMAT, LinearModel
+from tallystick.proof import check_format, parse_json
 
 MAX_FILE_BYTES: Final = 16 * 2**20
 
 _MODEL = {
-    "bias": int, "centre": list, "family": str, "features": list, "form": str, "name": str, "one": int,
-    "shift": int, "target": str, "threshold": int, "v": int, "weights": list,
+    "bias": int, "centre": list, "family": str, "features": list, "name": str, "one": int,
+    "shift": int, "target": str, "threshold": int, "type": str, "v": int, "weights": list,
 }  # fmt: skip
 _NUMERIC = {
     "decimals": int, "gaps": bool, "high": int, "kind": str, "low": int, "missing": int, "name": str,
@@ -41,14 +41,10 @@ def parse_model(data: bytes) -> LinearModel:
         ModelFileError: damaged, out of bounds, or not a model file.
         UnknownFormatError: of a later version or an unknown family.
     """
-    value = parse_canonical(data, limit=MAX_FILE_BYTES)
-    if not isinstance(value, dict) or value.get("form") != FORM:
-        raise ModelFileError(f"a model file must say form {FORM!r}")
-    version = value.get("v")
-    if type(version) is not int or version < 1:
-        raise ModelFileError("a model file must say its version")
-    if version != VERSION:
-        raise UnknownFormatError(f"model file must be of version {VERSION}, got version {version}")
+    try:
+        value = check_format(parse_json(data, limit=MAX_FILE_BYTES), FORMAT)
+    except EncodingError as error:
+        raise ModelFileError(f"a model file must be intact canonical JSON: {error.message}") from error
     if value.get("family") != FAMILY:
         raise UnknownFormatError(f"model family must be {FAMILY}, got one that this version does not know")
     fields = _fields(value, _MODEL, "model file")

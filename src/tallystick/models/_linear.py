@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from tallystick.errors import ModelFileError, ModelInputError
-from tallystick.models._canonical import format_canonical
 from tallystick.models._features import INT16_HIGH, INT16_LOW, ONE, Feature
 from tallystick.models._parameters import (
     FRACTION_BITS,
@@ -29,12 +28,13 @@ from tallystick.models._parameters import (
     weights_of,
 )
 from tallystick.models._table import Row
+from tallystick.proof import format_json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FORM: Final = "tallystick/model"
+FORMAT: Final = "tallystick/model"
 VERSION: Final = 1
 FAMILY: Final = "linear"
 MAX_BIAS: Final = 2**53 - 1  # what JSON holds exactly
@@ -122,18 +122,18 @@ class LinearModel:
     @cached_property
     def bytes(self) -> bytes:
         """The model file."""
-        return format_canonical(
+        return format_json(
             {
                 "bias": self.bias,
                 "centre": list(self.centre),
                 "family": FAMILY,
                 "features": [feature.fields() for feature in self.features],
-                "form": FORM,
                 "name": self.name,
                 "one": ONE,
                 "shift": self.shift,
                 "target": self.target,
                 "threshold": self.threshold,
+                "type": FORMAT,
                 "v": VERSION,
                 "weights": list(self.weights),
             }
