@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -290,3 +292,41 @@ def test_an_anchor_is_read_from_the_callers_own_endpoints(place: Path, capsys: S
     assert "note: 127.0.0.1" in silent
     assert "claimed   anchored" in silent
     assert "no endpoint 'nobody'" in ok("verify r.json --policy mine.json --rpc nobody", capsys, code=2)
+
+
+def test_the_shell_completes_commands() -> None:
+    environment = {
+        **os.environ,
+        "_TALLYSTICK_COMPLETE": "complete_bash",
+        "COMP_WORDS": "tallystick ver",
+        "COMP_CWORD": "1",
+    }
+    program = [str(Path(sys.executable).parent / "tallystick")]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["verify"]
+
+
+def test_several_workspaces_share_a_chain_that_is_served(place: Path, capsys: Said) -> None:
+    program = [sys.executable, "-u", "-c", "from tallystick.cli import main; main()"]
+    words = ["chain", "serve", "shared.chain", "--create", "--port", "0", "--json"]
+    with subprocess.Popen([*program, *words], stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        try:
+            told = "".join(serving.stdout.readline() for _ in range(4))
+            url = json.loads(told)["url"]
+            ok(f"init a --name A --chain {url}", capsys)
+            found = as_json("members found -w a", capsys)
+            assert isinstance(found, dict)
+            ok(
+                f"init b --name B --chain {url} --members {found['members']} --anchors {found['anchors']}",
+                capsys,
+            )
+            ok("record document.recorded --set title=x -w a", capsys)
+            ok("anchor -w a", capsys)
+            assert "embedded: one operator's" in ok("chain status -w b", capsys)
+            ok("record document.recorded --set title=x -w b", capsys)
+            assert "not the writer" in ok("anchor -w b", capsys, code=1)
+        finally:
+            serving.send_signal(signal.SIGINT)
+            serving.wait(timeout=10)
+    assert "does not answer" in ok("chain status -w a", capsys, code=1)
