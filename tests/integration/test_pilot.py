@@ -47,7 +47,7 @@ def test_it_leaves_everything_that_it_promises(made: Path) -> None:
         "policy.json",
         "summary.json",
         "data-card.txt",
-        "model.json",
+        "model.tsm",
         "forged",
     ):
         assert (made / name).exists(), name

@@ -22,7 +22,7 @@ app = typer.Typer(rich_markup_mode=None)
 BASE = ("cryptography", "orjson", "rich", "typer")
 EXTRAS = {
     "chain": ("coincurve", "eth-account", "py-evm", "web3"),
-    "ai": ("jinja2", "matplotlib", "numpy", "scikit-learn"),
+    "ai": ("jinja2", "numpy"),
 }
 LEAST_FREE_BYTES = 1024**3
 

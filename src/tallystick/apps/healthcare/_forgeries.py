@@ -126,7 +126,7 @@ def _written(forgery: Forgery, directory: Path) -> tuple[list[Path], tuple[Any, 
     if forgery.payload is not None:
         for options, place, data in (
             (forged_options, directory / "model.forged.json", forgery.payload[0]),
-            (genuine_options, directory / "genuine" / "model.json", forgery.payload[1]),
+            (genuine_options, directory / "genuine" / "model.tsm", forgery.payload[1]),
         ):
             place.write_bytes(data)
             options += ["--payload", str(place)]

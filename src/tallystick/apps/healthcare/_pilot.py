@@ -183,7 +183,7 @@ class _Pilot:
         with self.step("publish") as say:
             self.summary |= learned(self.table, self.parts, self.trained)
             self.stating.publish(self.trained.model, self.summary["evaluation"])
-            (self.out / "model.json").write_bytes(self.trained.model.bytes)
+            (self.out / "model.tsm").write_bytes(self.trained.model.bytes)
             auroc = self.summary["evaluation"]["federated"]["auroc"]
             shown = (
                 f"AUROC {auroc['value']:.2f} [{auroc['low']:.2f}, {auroc['high']:.2f}]"
@@ -251,7 +251,7 @@ class _Pilot:
                     path.write_bytes(receipt.format())
             (self.out / "decision.receipt.json").write_bytes(self.shown.format())
             (self.out / "bundle.zip").write_bytes(
-                format_bundle(self.receipts, {"model.json": self.trained.model.bytes})
+                format_bundle(self.receipts, {"model.tsm": self.trained.model.bytes})
             )
             self.policy = consortium.policy(f"the pilot's {self._who()}s", ask=ASK)
             (self.out / "policy.json").write_bytes(format_policy(self.policy))
