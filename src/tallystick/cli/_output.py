@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from tallystick.errors import DefectError, TallystickError
+from tallystick.errors import DefectError, StorageError, TallystickError
 
 __all__ = ["Output", "at", "short", "show_error", "utc"]
 
@@ -149,9 +149,15 @@ def colour(kind: str, text: str) -> str:
 
 def show_error(error: Exception, output: Output, *, document: bool = True) -> None:
     """Write an error for a person: message, hint, and the stack only when asked for."""
-    if not isinstance(error, TallystickError):
+    if isinstance(error, OSError):
+        # The machine's refusal, met where no room expected it; the path is one that the caller named.
+        name = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        error_shown: TallystickError = StorageError(
+            f"{name}{(error.strerror or type(error).__name__).lower()}"
+        )
+    elif not isinstance(error, TallystickError):
         # The text of a foreign exception may hold a path or a value: show its kind, keep the rest for --verbose.
-        error_shown: TallystickError = DefectError(f"unexpected {type(error).__name__}")
+        error_shown = DefectError(f"unexpected {type(error).__name__}")
     else:
         error_shown = error
     if output.verbose:
