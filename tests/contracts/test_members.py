@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from contract_world import (
     DELAY_BLOCKS,
@@ -14,8 +19,10 @@ from contract_world import (
     seat,
 )
 
-from tallystick.chain import Action, Members, ProposalStatus, Seat, Standing
+from tallystick.chain import Action, Call, Contract, Members, ProposalStatus, Seat, Standing, load
 from tallystick.errors import ConfigurationError, RevertError
+
+TOP = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -253,6 +260,31 @@ def test_a_suspended_party_writes_and_votes_no_more_until_it_is_reinstated(
     assert [log.values["party"] for log in members.logged("Reinstated")] == [party("C")]
 
 
+def test_a_suspended_party_is_not_suspended_again(world: World) -> None:
+    members = world.found(["A", "B", "C", "D", "E"], 3)
+    world.pass_vote(members, members.propose_suspend(party("E")), ["A", "B", "C"])
+    assert world.refuse("A", members.propose_suspend(party("E"))) == "members: already suspended"
+
+
+def test_there_are_at_most_as_many_parties_as_bits_of_a_vote(world: World) -> None:
+    # 256 joins by vote take a minute; the same source with room for three shows where it stops.
+    source = (TOP / "src/tallystick/chain/contracts/Members.vy").read_text(encoding="utf-8")
+    limit = "MAX_PARTIES: constant(uint256) = "
+    assert source.count(f"{limit}256\n") == 1
+    compiler = runpy.run_path(str(TOP / "scripts/compile_contracts.py"))
+    small = json.loads(compiler["compile_source"](source.replace(f"{limit}256", f"{limit}3"), "Members"))
+    founding = raw_founding([seat("A"), seat("B")], 2, 0, 0, LIFETIME_S)
+    arguments = founding.data.removeprefix(load("tallystick.chain", "Members").bytecode)
+    deploy = Call(None, bytes.fromhex(small["bytecode"][2:]) + arguments)
+    members = Members(world.web3, world.send("deployer", deploy).contract)
+    world.pass_vote(members, members.propose_join(seat("C")), ["A", "B"])
+    assert world.refuse("A", members.propose_join(seat("D"), threshold=3)) == "members: too many parties"
+    # One that left keeps its place: nobody else gets it, but it may come back.
+    world.pass_vote(members, members.propose_leave(party("C")), ["A", "B"])
+    assert world.refuse("A", members.propose_join(seat("D"))) == "members: too many parties"
+    world.pass_vote(members, members.propose_join(seat("C")), ["A", "B"])
+
+
 def test_a_suspended_party_can_be_let_go_without_another_threshold(world: World, members: Members) -> None:
     world.pass_vote(members, members.propose_suspend(party("C")), ["A", "B"])
     world.pass_vote(members, members.propose_leave(party("C")), ["A", "B"])
@@ -392,8 +424,6 @@ def test_reading_a_refusal_tells_the_contracts_reason(members: Members) -> None:
 
 
 def raw_founding(seats: list[Seat], threshold: int, *times: int):
-    from tallystick.chain import Contract, load
-
     fields = [(s.party, s.keys.account, s.keys.writer, s.journal, s.keys.card) for s in seats]
     return Contract.deploy_call(
         load("tallystick.chain", "Members"),
@@ -404,8 +434,6 @@ def raw_founding(seats: list[Seat], threshold: int, *times: int):
 
 
 def changed(whole: Seat, field: str, value: object) -> Seat:
-    from dataclasses import replace
-
     if field in ("party", "journal"):
         return replace(whole, **{field: value})
     return replace(whole, keys=replace(whole.keys, **{field: value}))
