@@ -2,7 +2,7 @@
 
 - *recorded*: both statements are verified under the policy and the link is exact (an id is a hash).
 - *re-executed*: a check of the hop computed something again (a score, an aggregate) and it came out the same.
-- *claimed*: the statement is there, but only its issuer vouches for it.
+- *claimed*: the statement is there, but only its issuer vouches for it, or only a claimed statement links to it.
 - *missing*: nobody could hand over the linked statement.
 
 What a hop means is the business of the room that owns the kinds: ``checks`` maps (kind, label) to a function.
@@ -172,6 +172,9 @@ class _Tracer:
             return Hop(label, link, "", "", "missing", "nobody handed over this statement")
         child = self._traced(receipt)
         standing, text = self._standing(child), ""
+        if standing == "recorded" and self._standing(parent) != "recorded":
+            # Anybody can link to anything; both ends of a recorded link are proved.
+            standing, text = "claimed", f"that it belongs here is {parent.report.by}'s word"
         check = self.checks.get((parent.receipt.statement.kind, label))
         if check is not None and standing == "recorded":
             shown = check(parent, child, self.resolve)

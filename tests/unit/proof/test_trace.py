@@ -148,3 +148,25 @@ def test_a_trace_that_is_too_long_says_so() -> None:
     receipts = {statement.id: place for place, statement in enumerate(log.statements)}
     with pytest.raises(VerificationError, match="100"):
         trace(log.receipt(101), resolve=lambda link: log.receipt(receipts[link]))
+
+
+def test_behind_a_claimed_statement_nothing_is_more_than_claimed() -> None:
+    east, stranger, north = Log(EAST), Log(STRANGER), Log(NORTH)
+    data = east.record(kind="data.registered", body={"rows": "1k", "schema": "x"})
+    model = stranger.record(
+        kind="model.published",
+        body={"family": "linear", "model": "0" * 64, "name": "m", "version": 1},
+        links={"data": [data.id]},
+    )
+    decision = north.record(
+        kind="decision.made", body={"model": "0" * 64, "level": "L0"}, links={"model": [model.id]}
+    )
+    logs = {data.id: east, model.id: stranger, decision.id: north}
+    # A stranger can link to anything: that the data of a known party led to its model is only its word.
+    hop = trace(
+        north.receipt(0),
+        resolve=lambda link: logs[link].receipt(0),
+        checks={("model.published", "data"): lambda *_: "the same"},
+        policy=make_policy(),
+    )
+    assert standings(hop) == {"": "recorded", "model": "claimed", "data": "claimed"}
