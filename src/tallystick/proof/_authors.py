@@ -71,6 +71,10 @@ def verify_author(author: Any, *, network: str, origin: str) -> tuple[str, bytes
     lines = head.split(b"\n")
     if not separator or len(lines) != 4 or lines[:3] != [_HEADER.encode(), network.encode(), origin.encode()]:
         raise VerificationError("the author signed this for another network or journal")
+    try:
+        decode_base64url(lines[3].decode("ascii"), size=16)
+    except (EncodingError, UnicodeDecodeError) as error:
+        raise VerificationError("an author's part must carry a nonce of 16 bytes") from error
     if curve != "ed25519":
         raise VerificationError("an author must sign with an Ed25519 key")
     verify_signature(key, signature, signed)
