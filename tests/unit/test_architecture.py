@@ -167,8 +167,6 @@ def test_importing_the_package_loads_nothing() -> None:
 
 @pytest.mark.parametrize("room", [*ROOMS, "errors"])
 def test_a_door_opens_on_the_base_install(room: str) -> None:
-    if room == "testing":
-        pytest.skip("testing is for machines with the extras")
     code = (
         "import sys\n"
         "class Refuse:\n"

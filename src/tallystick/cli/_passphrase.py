@@ -1,17 +1,14 @@
-"""Where the passphrase comes from: a file, the environment, or the keyboard; never the command line."""
+"""The passphrase for a command: from a file, the environment or the keyboard; never from the command line."""
 
 from __future__ import annotations
 
 import getpass
-import os
 import sys
-from pathlib import Path
 
 from tallystick.errors import KeyFileError
+from tallystick.node import passphrase_given
 
 __all__ = ["passphrase"]
-
-PASSPHRASE_LIMIT = 4096  # bytes
 
 
 def passphrase(*, new: bool = False) -> str:
@@ -23,15 +20,8 @@ def passphrase(*, new: bool = False) -> str:
     Raises:
         KeyFileError: nowhere to get it from, or the two do not match.
     """
-    path = os.environ.get("TALLYSTICK_PASSPHRASE_FILE")
-    if path:
-        try:
-            data = Path(path).read_bytes()
-            return data[:PASSPHRASE_LIMIT].decode().removesuffix("\n").removesuffix("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            raise KeyFileError("the file named by TALLYSTICK_PASSPHRASE_FILE could not be read") from error
-    given = os.environ.get("TALLYSTICK_PASSPHRASE")
-    if given:
+    given = passphrase_given()
+    if given is not None:
         return given
     if not sys.stdin.isatty():
         raise KeyFileError(

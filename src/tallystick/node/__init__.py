@@ -12,6 +12,7 @@ from ._backups import BackedUp, backup, restore
 from ._consortium import Consortium, found, make_policy, seat_of
 from ._membership import Membership
 from ._node import Node
+from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
 from ._rotation import Rotated, rotate
 from ._settings import AnchorSettings, ChainSettings, Settings
@@ -40,6 +41,7 @@ __all__ = [
     "make_policy",
     "parse_ask",
     "parse_card_file",
+    "passphrase_given",
     "restore",
     "rotate",
     "seat_of",

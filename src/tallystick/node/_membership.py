@@ -103,7 +103,8 @@ class Membership:
         }
         call = calls[action]()
         number = self._members.proposal_count() + 1
-        self._send(f"propose/{number}/{action}/{seat.party.hex()[:16]}", call)
+        # The threshold stands in the id: what was refused with one may be proposed with another.
+        self._send(f"propose/{number}/{action}/{seat.party.hex()[:16]}/{threshold}", call)
         return self._members.proposal_count()
 
     def vote(self, word: str, number: int) -> None:
@@ -129,6 +130,9 @@ class Membership:
             self._chain.fund(self._account.address)
         path = self._node.workspace.outbox(self._account.address)
         with Outbox(path, self._chain, account=self._account) as outbox:
+            outbox.put(intent_id, call)
+            # What was refused before may be right now: a member joined, a delay is over.
+            outbox.retry(intent_id)
             outbox.send(intent_id, call)
 
     def __enter__(self) -> Self:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tallystick.errors import ConfigurationError, LockedError, StorageError
+from tallystick.errors import ConfigurationError, KeyFileError, LockedError, StorageError
 from tallystick.proof import (
     STANDARD_KINDS,
     AnchorClaim,
@@ -31,6 +31,7 @@ from tallystick.proof import (
 
 from ._anchoring import Anchoring, read_claims
 from ._evidence import Evidence
+from ._passphrase import passphrase_given
 from ._peers import Peers
 from ._settings import SETTINGS_FILE, ChainSettings, Settings
 from ._witnessing import WitnessAsk, sign_ask
@@ -44,15 +45,23 @@ __all__ = ["Node"]
 SCRYPT_N = 2**17
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a node works with, handed in by whoever opens it."""
+
+    clock: Clock
+    randomness: Randomness
+    kinds: Kinds
+    heads: Path | None
+
+
 class Node(Evidence):
     """One party's workspace; made by `init` or `open`, closed by ``with`` or `close`.
 
     Attributes:
         workspace: where the files stand.
         settings: as read from `tallystick.toml`.
-        party: the keys.
-        journal: the party's journal.
-        peers: imported cards.
+        party, journal, peers: see `Evidence`.
         read_only: opened beside another process that writes.
     """
 
@@ -94,7 +103,7 @@ class Node(Evidence):
             passphrase: protects the key file.
             journal: name of the journal.
             chain: where to anchor; can be set later.
-            clock: microseconds since the epoch.
+            clock: as for `open`, like the next two.
             randomness: source of keys and nonces.
             kinds: kinds that may be recorded.
             scrypt_n: cost of the key file's passphrase; lower it in tests and throw-away pilots only.
@@ -120,23 +129,14 @@ class Node(Evidence):
         Witness.create(party, workspace.witness, clock=clock)
         # Settings last: without them there is no workspace, so a crash before leaves nothing half made in use.
         write_small(workspace.path / SETTINGS_FILE, settings.format(workspace.path).encode())
-        return cls._of(
-            workspace,
-            settings,
-            party,
-            clock=clock,
-            randomness=randomness,
-            kinds=kinds,
-            read_only=False,
-            heads=heads,
-        )
+        return cls._of(workspace, settings, party, _Means(clock, randomness, kinds, heads), read_only=False)
 
     @classmethod
     def open(
         cls,
         path: Path | str = ".",
         *,
-        passphrase: str,
+        passphrase: str | None = None,
         clock: Clock = system_clock,
         randomness: Randomness = os.urandom,
         kinds: Kinds = STANDARD_KINDS,
@@ -147,7 +147,7 @@ class Node(Evidence):
 
         Args:
             path: its directory.
-            passphrase: opens the key file.
+            passphrase: opens the key file; from the environment when None, see `passphrase_given`.
             clock: microseconds since the epoch.
             randomness: source of nonces.
             kinds: kinds that may be recorded.
@@ -164,34 +164,21 @@ class Node(Evidence):
         """
         workspace = Workspace(Path(path))
         settings = Settings.read(workspace.path)
+        passphrase = passphrase_given() if passphrase is None else passphrase
+        if passphrase is None:
+            raise KeyFileError("the key file needs a passphrase", hint="set TALLYSTICK_PASSPHRASE")
         party = Party.load(workspace.keys, passphrase)
         return cls._of(
-            workspace,
-            settings,
-            party,
-            clock=clock,
-            randomness=randomness,
-            kinds=kinds,
-            read_only=read_only,
-            heads=heads,
+            workspace, settings, party, _Means(clock, randomness, kinds, heads), read_only=read_only
         )
 
     @classmethod
     def _of(
-        cls,
-        workspace: Workspace,
-        settings: Settings,
-        party: Party,
-        *,
-        clock: Clock,
-        randomness: Randomness,
-        kinds: Kinds,
-        read_only: bool,
-        heads: Path | None,
+        cls, workspace: Workspace, settings: Settings, party: Party, means: _Means, *, read_only: bool
     ) -> Node:
         if party.card.journal != settings.journal:
             raise ConfigurationError(
-                f"the keys are of the journal {party.card.journal}, the settings of {settings.journal}"
+                f"the keys are of journal {party.card.journal}, the settings of {settings.journal}"
             )
         if read_only:
             journal = Journal.read(workspace.journal, party=party)
@@ -203,14 +190,14 @@ class Node(Evidence):
             journal = Journal.open(
                 workspace.journal,
                 party=party,
-                clock=clock,
-                kinds=kinds,
-                randomness=randomness,
+                clock=means.clock,
+                kinds=means.kinds,
+                randomness=means.randomness,
                 remembered=remembered,
-                head_file=head_file(party.origin, heads),
+                head_file=head_file(party.origin, means.heads),
             )
         try:
-            return cls(workspace, settings, party, journal, clock=clock, read_only=read_only)
+            return cls(workspace, settings, party, journal, clock=means.clock, read_only=read_only)
         except BaseException:
             journal.close()
             raise

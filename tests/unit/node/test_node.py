@@ -66,6 +66,14 @@ def test_the_wrong_passphrase_opens_nothing(a: Node) -> None:
         Node.open(a.workspace.path, passphrase="wrong")
 
 
+def test_a_passphrase_may_come_from_the_environment(a: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    a.close()
+    with pytest.raises(KeyFileError, match="needs a passphrase"):
+        Node.open(a.workspace.path)
+    monkeypatch.setenv("TALLYSTICK_PASSPHRASE", PASSPHRASE)
+    Node.open(a.workspace.path).close()
+
+
 def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError):
         Node.init(tmp_path / "a", name="A", passphrase="")
