@@ -103,8 +103,9 @@ class Membership:
         }
         call = calls[action]()
         number = self._members.proposal_count() + 1
-        # The threshold stands in the id: what was refused with one may be proposed with another.
-        self._send(f"propose/{number}/{action}/{seat.party.hex()[:16]}/{threshold}", call)
+        # Card and threshold stand in the id: what was refused with one may be proposed with another.
+        what = f"{action}/{seat.party.hex()[:16]}/{seat.keys.card.hex()[:16]}/{threshold}"
+        self._send(f"propose/{number}/{what}", call)
         return self._members.proposal_count()
 
     def vote(self, word: str, number: int) -> None:

@@ -100,5 +100,8 @@ def _tell_members(node: Node, new: Party) -> tuple[str, ...]:
             chain.fund(account.address)
         keys = Keys(fresh, fresh, bytes.fromhex(new.card.hash))
         with Outbox(node.workspace.outbox(account.address), chain, account=account) as outbox:
-            outbox.send(f"rotate/{new.card.hash}", members.rotate(keys))
+            wanted = f"rotate/{new.card.hash}"
+            outbox.put(wanted, members.rotate(keys))
+            outbox.retry(wanted)  # refused before, and right now, when the members voted meanwhile
+            outbox.send(wanted, members.rotate(keys))
     return ()

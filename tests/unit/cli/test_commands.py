@@ -330,3 +330,13 @@ def test_several_workspaces_share_a_chain_that_is_served(place: Path, capsys: Sa
             serving.send_signal(signal.SIGINT)
             serving.wait(timeout=10)
     assert "does not answer" in ok("chain status -w a", capsys, code=1)
+
+
+def test_a_refused_proposal_can_be_proposed_again_as_it_should_have_been(place: Path, capsys: Said) -> None:
+    ok("init a --name A --chain c.chain", capsys)
+    ok("init b --name B", capsys)
+    ok("card show -o b.card.json -w b", capsys)
+    ok("card import b.card.json -w a", capsys)
+    assert "majority" in ok("members propose join b.card.json -w a", capsys, code=1)
+    assert "majority" in ok("members propose join b.card.json -w a", capsys, code=1)
+    ok("members propose join b.card.json --threshold 2 -w a", capsys)
