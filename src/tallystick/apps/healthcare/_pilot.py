@@ -7,6 +7,7 @@ node's calls go. Only the chain is shared, embedded, and run by one operator, wh
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sys
 import time
@@ -324,7 +325,7 @@ class _Pilot:
             "cpu_s_per_million": self.cost["cpu"] * 1e6,
             "gas_per_million": per_anchor * 1e6 / batch,
             "gas_note": f"one anchor per {batch:,} statements at {per_anchor:,.0f} gas each",
-            "measured_on": f"one core of this machine, Python {sys.version.split()[0]}",
+            "measured_on": f"one core of {_processor()}, Python {sys.version.split()[0]}",
         }
 
     def _report(self) -> None:
@@ -341,3 +342,13 @@ class _Pilot:
 
 def _size(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine() or "this machine"
