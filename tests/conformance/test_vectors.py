@@ -306,7 +306,7 @@ def test_receipts_earn_the_same_words_from_both_verifiers(row: dict[str, Any]) -
 def test_both_verifiers_judge_damaged_receipts_alike() -> None:
     data = RECEIPTS[0]["receipt"].encode()
     chance = random.Random(20261122)
-    for place in chance.sample(range(len(data)), 250):
+    for place in chance.sample(range(len(data)), 120):
         damaged = data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
         for policy in (None, POLICIES["party"]):
             found, other = both(damaged, policy)

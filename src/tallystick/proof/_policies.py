@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tallystick.errors import CardError, NotFoundError, PolicyError, StorageError, UnknownFormatError
 from tallystick.proof._cards import Card, parse_card, verify_cards
 
@@ -201,6 +203,7 @@ def parse_policy(data: bytes) -> Policy:
     if len(data) > POLICY_SIZE_LIMIT:
         raise PolicyError(f"a policy must have at most {POLICY_SIZE_LIMIT} bytes, got {len(data)}")
     try:
+        orjson.loads(data)  # bounds the depth: json alone exhausts the stack where a library raised Python's limit
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise PolicyError("a policy must be JSON") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,16 @@ def test_a_field_named_twice_is_refused() -> None:
 def test_what_is_no_policy_is_refused(data: bytes) -> None:
     with pytest.raises(PolicyError):
         parse_policy(data)
+
+
+def test_depth_is_bounded_even_where_a_library_raised_pythons_own_limit() -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        with pytest.raises(PolicyError):
+            parse_policy(b"[" * 1_000_000)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_a_later_version_says_to_upgrade() -> None:
