@@ -174,25 +174,12 @@ def _changed(statement: Statement) -> Statement:
 
 def _of_the_journal(evidence: Evidence) -> list[Forgery]:
     """What the operator of a journal can do with the journal's own keys."""
-    party, genuine = evidence.node.party, evidence.decision
+    party, genuine, index = evidence.node.party, evidence.decision, evidence.decision.index
     leaves = [bytes.fromhex(entry.id) for entry in evidence.node.journal.entries()]
-    index = genuine.index
     dropped = _under(genuine, party, leaves[: index + 1], index, genuine.statement)
-    swapped = list(leaves)
-    swapped[index - 1], swapped[index] = swapped[index], swapped[index - 1]
-    swap = _under(genuine, party, swapped, index - 1, genuine.statement)
-    lines = genuine.checkpoint.parsed().signatures[1:]
-    text = swap.checkpoint.parsed()
-    swap = replace(swap, checkpoint=parse_checkpoint(format_note(text.text, [*text.signatures, *lines])))
     other = _changed(genuine.statement)
-    twin_leaves = [*leaves[:index], leaf_hash(other.bytes), *leaves[index + 1 :]]
-    twin = _under(genuine, party, twin_leaves, index, other)
-    old_leaves = leaves[: evidence.old.size]
-    first = evidence.node.journal.statement(0)
-    rolled = replace(
-        _under(genuine, party, old_leaves, 0, first),
-        checkpoint=evidence.old,
-        path=tuple(_path(old_leaves, 0)),
+    twin = _under(
+        genuine, party, [*leaves[:index], leaf_hash(other.bytes), *leaves[index + 1 :]], index, other
     )
     return [
         Forgery(
@@ -204,13 +191,13 @@ def _of_the_journal(evidence: Evidence) -> list[Forgery]:
         Forgery(
             "swap",
             "two statements change places, signed anew; the witnesses' old lines are pasted under it",
-            {"swap.receipt.json": swap.format()},
+            {"swap.receipt.json": _swapped(genuine, party, leaves).format()},
             genuine,
         ),
         Forgery(
             "rollback",
             "an old checkpoint, really signed once, is shown as if it were the newest",
-            {"rollback.receipt.json": rolled.format()},
+            {"rollback.receipt.json": _rolled_back(evidence, leaves[: evidence.old.size]).format()},
             evidence.node.receipt(0),
         ),
         Forgery(
@@ -221,6 +208,22 @@ def _of_the_journal(evidence: Evidence) -> list[Forgery]:
             named=False,
         ),
     ]
+
+
+def _swapped(genuine: Receipt, party: Party, leaves: Sequence[bytes]) -> Receipt:
+    """The decision and the statement before it change places, under the witnesses' real lines."""
+    at, swapped = genuine.index, list(leaves)
+    swapped[at - 1], swapped[at] = swapped[at], swapped[at - 1]
+    forged = _under(genuine, party, swapped, at - 1, genuine.statement)
+    own, witnesses = forged.checkpoint.parsed(), genuine.checkpoint.parsed().signatures[1:]
+    return replace(forged, checkpoint=parse_checkpoint(format_note(own.text, [*own.signatures, *witnesses])))
+
+
+def _rolled_back(evidence: Evidence, leaves: Sequence[bytes]) -> Receipt:
+    """The first statement under a head that was really signed, long ago."""
+    first = evidence.node.journal.statement(0)
+    forged = _under(evidence.decision, evidence.node.party, leaves, 0, first)
+    return replace(forged, checkpoint=evidence.old, path=tuple(_path(leaves, 0)))
 
 
 def _of_the_receipt(evidence: Evidence, rpc: str) -> list[Forgery]:
