@@ -133,14 +133,10 @@ class Consortium:
     ) -> None:
         from tallystick.chain import LocalChain, Profile, connect
 
-        names = (
-            [f"Hospital {chr(65 + number)}" for number in range(names)]
-            if isinstance(names, int)
-            else list(names)
-        )
-        if not names or len(set(names)) != len(names) or len(names) > MEMBER_LIMIT:
+        members = [f"Hospital {chr(65 + n)}" for n in range(names)] if isinstance(names, int) else list(names)
+        if not members or len(set(members)) != len(members) or len(members) > MEMBER_LIMIT:
             raise ConfigurationError(
-                f"a consortium must have 1 to {MEMBER_LIMIT} members of different names, got {len(names)}"
+                f"a consortium must have 1 to {MEMBER_LIMIT} members of different names, got {len(members)}"
             )
         self.directory = directory
         self.nodes: list[Node] = []
@@ -148,20 +144,19 @@ class Consortium:
         directory.mkdir(parents=True, exist_ok=True)
         LocalChain(directory / "chain.sqlite", clock=clock).close()
         self.chain: Chain = connect(profile, clock=clock)
+        heads = heads or directory / "heads"
         try:
-            for name in names:
-                place = directory / _place(name, {node.workspace.path.name for node in self.nodes})
-                self.nodes.append(
-                    Node.init(
-                        place,
-                        name=name,
-                        passphrase=passphrase,
-                        clock=clock,
-                        kinds=kinds,
-                        scrypt_n=PILOT_SCRYPT_N,
-                        heads=heads or directory / "heads",
-                    )
+            for name in members:
+                node = Node.init(
+                    directory / _place(name, {node.workspace.path.name for node in self.nodes}),
+                    name=name,
+                    passphrase=passphrase,
+                    clock=clock,
+                    kinds=kinds,
+                    scrypt_n=PILOT_SCRYPT_N,
+                    heads=heads,
                 )
+                self.nodes.append(node)
             self._introduce(profile)
         except BaseException:
             self.close()
