@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tallystick.errors import ConfigurationError, KeyFileError, LockedError, StorageError
+from tallystick.errors import CardError, ConfigurationError, KeyFileError, LockedError, StorageError
 from tallystick.proof import (
     STANDARD_KINDS,
     AnchorClaim,
@@ -244,8 +244,14 @@ class Node(Evidence):
             WitnessConflictError: the ask starts from another size than this witness has seen.
             ForkError: the head does not follow what this witness has seen.
         """
-        self.peers.get(ask.checkpoint.origin)
-        return sign_ask(self.witness, ask)
+        known = self.peers.get(ask.checkpoint.origin).cards
+        shorter, longer = sorted((known, ask.cards), key=len)
+        if longer[: len(shorter)] != shorter:
+            raise CardError(
+                "the cards in the ask are not those known of this party", hint="compare fingerprints again"
+            )
+        # The longer chain counts: whoever holds a retired log key would leave the card out that retires it.
+        return sign_ask(self.witness, replace(ask, cards=longer))
 
     def anchoring(self, *, chain: Chain | None = None) -> Anchoring:
         """Open the way to the chain; close it after use.

@@ -61,7 +61,9 @@ def rotate(
         if saved.exists():
             new = Party.load(saved, passphrase)
         elif roles or name:
-            new = node.party.rotate(roles, size=node.journal.size, name=name, compromised=compromised)
+            # From the next head on: receipts of the present one are in people's hands, signed with the old key.
+            size = node.journal.size + 1
+            new = node.party.rotate(roles, size=size, name=name, compromised=compromised)
             new.save(saved, passphrase, n=scrypt_n)
         else:
             raise ConfigurationError("nothing to rotate", hint="name a role with --role, or a new --name")

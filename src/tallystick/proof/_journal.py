@@ -184,12 +184,12 @@ class Journal:
             )
         self.recovery = recover(store, self._check_head)
         check_remembered(store, known)
-        if store.head.size < party.card.since:
+        if store.head.size + 1 < party.card.since:
             raise RollbackError(
                 f"the party's card was made at size {party.card.since}, the journal has only {store.head.size} entries",
                 hint="this looks like a restored backup: fetch the newer journal",
             )
-        if not is_signed_by(store.head, party.card.keys["log"]):
+        if store.head.size >= party.card.since and not is_signed_by(store.head, party.card.keys["log"]):
             # The log key was rotated at this very size: the new key takes the head over.
             store.sign_head(sign)
         self._remember(store.head)
