@@ -16,6 +16,8 @@ beside it. Exit codes: 0 done, 1 failed, 2 wrong use; `verify`: 0 proved under t
 but no policy. Shell completion: `tallystick --install-completion`.
 
 The passphrase of the key file comes from `TALLYSTICK_PASSPHRASE_FILE`, `TALLYSTICK_PASSPHRASE` or the keyboard.
+The newest head of every journal is also remembered outside of its workspace, in `$TALLYSTICK_STATE`, else
+`$XDG_STATE_HOME/tallystick`, else `~/.local/state/tallystick`: that is how a restored old copy is noticed.
 """
 
 

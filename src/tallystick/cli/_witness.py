@@ -34,7 +34,7 @@ def ask(
     """Write what a witness needs to cosign your newest head."""
     from tallystick.node import format_ask
 
-    with open_node(workspace) as node:
+    with open_node(workspace, read_only=True) as node:
         made = node.ask_witness(seen=seen)
     output.write_bytes(format_ask(made))
     out.line(f"{output}: size {made.checkpoint.size:,}, proofs from {len(made.proofs)} earlier sizes")

@@ -13,7 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tallystick.errors import ChainError, ConfigurationError, RevertError, RollbackError
+from tallystick.errors import (
+    ChainError,
+    ConfigurationError,
+    DamagedError,
+    EncodingError,
+    ReceiptError,
+    RevertError,
+    RollbackError,
+)
 from tallystick.proof import (
     AnchorClaim,
     AnchorPolicy,
@@ -44,13 +52,19 @@ def read_claims(path: Path) -> list[AnchorClaim]:
     """Read the anchored heads of a workspace, ascending by size; without proofs.
 
     Raises:
-        EncodingError: the file is not what was written.
+        DamagedError: the file is not what was written.
+        UnknownFormatError: a later version wrote it.
     """
     data = read_small(path)
     if data is None:
         return []
-    document = check_format(parse_json(data.removesuffix(b"\n")), _FORMAT)
-    return sorted((parse_anchor(item) for item in document["anchors"]), key=lambda claim: claim.size)
+    try:
+        document = check_format(parse_json(data.removesuffix(b"\n")), _FORMAT)
+        return sorted((parse_anchor(item) for item in document["anchors"]), key=lambda claim: claim.size)
+    except (EncodingError, ReceiptError, KeyError, TypeError) as error:
+        raise DamagedError(
+            "anchors.json is damaged", hint="delete it: `tallystick anchor` reads the chain again"
+        ) from error
 
 
 def _write_claims(path: Path, claims: Sequence[AnchorClaim]) -> None:
