@@ -243,7 +243,8 @@ def check_cards(notes: list[str]) -> list[dict[str, Any]]:
         card["keys"] = {role: b64(text, url=True) for role, text in keys.items()}
         need(type(name) is str and 1 <= len(name) <= 100 and name == name.strip(), "name")
         need(unicodedata.is_normalized("NFC", name), "name")
-        need(not any(unicodedata.category(character)[0] == "C" for character in name), "name")
+        kinds = {unicodedata.category(character) for character in name}
+        need(not any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds), "name")
         need(type(journal) is str and re.fullmatch("[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", journal), "journal")
         need(type(card["since"]) is int and card["since"] >= 0, "since")
         revoked = card["revoked"]

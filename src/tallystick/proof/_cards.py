@@ -184,8 +184,9 @@ def _key(role: PublicRole, text: str) -> bytes:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not 1 <= len(name) <= NAME_LIMIT or name != name.strip():
         raise CardError(f"a name must have 1 to {NAME_LIMIT} characters and no outer spaces")
-    # Control and format characters could turn or hide a name on a screen (Unicode TR 36).
-    if any(unicodedata.category(character)[0] == "C" for character in name):
+    # Control and format characters and line ends could turn or hide a name on a screen (Unicode TR 36).
+    kinds = {unicodedata.category(character) for character in name}
+    if any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds):
         raise CardError("a name must hold no control or invisible characters")
     if unicodedata.normalize("NFC", name) != name:
         raise CardError("a name must be in Unicode form NFC")

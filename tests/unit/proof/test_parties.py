@@ -47,7 +47,21 @@ def test_a_new_party_is_named_by_its_card_key_and_its_card_verifies() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", " x", "x ", "x" * 101, "a\nb", "a\x00", "a\u202eb", "a\u200bb", "e\u0301", "\ud800", "\ufeffa"],
+    [
+        "",
+        " x",
+        "x ",
+        "x" * 101,
+        "a\nb",
+        "a\x00",
+        "a\u202eb",
+        "a\u200bb",
+        "e\u0301",
+        "\ud800",
+        "\ufeffa",
+        "a\u2028b",
+        "a\u2029b",
+    ],
 )
 def test_a_name_that_could_mislead_is_refused(name: str) -> None:
     with pytest.raises(CardError):
