@@ -92,7 +92,8 @@ def _balance(table: Table, values: Sequence[str | None]) -> dict[str, dict[str, 
     result = {}
     for name in sorted(set(named)):
         targets = [target for value, target in zip(named, table.targets, strict=True) if value == name]
-        result[name] = {"rows": bucket(len(targets)), "yes": bucket(sum(targets))}
+        # A key of a statement is printable ASCII; any other letter of a code is told by its number.
+        result[ascii(name)[1:-1]] = {"rows": bucket(len(targets)), "yes": bucket(sum(targets))}
     return result
 
 

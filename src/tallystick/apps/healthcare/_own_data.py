@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,7 @@ MAX_SITES: Final = 32
 LEAST_SITE_ROWS: Final = 20
 MAX_CODES: Final = 40  # a category with more is taken for an identifier or free text
 MAX_CODE_CHARACTERS: Final = 80
+MAX_NAME_CHARACTERS: Final = 60
 _GAPS: Final = frozenset({"", "?", "na", "n/a", "nan", "null"})
 _YES: Final = frozenset({"1", "1.0", "true", "yes", "y", "positive"})
 _NO: Final = frozenset({"0", "0.0", "false", "no", "n", "negative"})
@@ -181,6 +184,7 @@ def _columns(
     header: Sequence[str], body: Cells, taken: set[int], notes: list[str]
 ) -> tuple[tuple[Column, ...], list[int]]:
     columns, places = [], []
+    plain = _plain_names(header)
     for place, name in enumerate(header):
         if place in taken:
             continue
@@ -190,11 +194,31 @@ def _columns(
         if column is None:
             notes.append(f"column {name!r} left out: {why_not}")
             continue
+        if plain[place] != name:
+            notes.append(f"column {name!r} is called {plain[place]!r} in statements")
+            column = replace(column, name=plain[place], title=_one_line(name))
         columns.append(column)
         places.append(place)
     if not columns:
         raise DataError("no column is left to learn from", hint="; ".join(notes))
     return tuple(columns), places
+
+
+def _plain_names(header: Sequence[str]) -> list[str]:
+    """Give every column a name that can be a key of a statement and of a record: ASCII, no dots or brackets."""
+    names: list[str] = []
+    for place, title in enumerate(header, start=1):
+        letters = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+        name = re.sub(r"[^ -~]|[.\[\]]", "_", letters).strip(" _")[:MAX_NAME_CHARACTERS] or f"column {place}"
+        while name in names or (name != title and name in header):
+            name = f"{name}_{place}"
+        names.append(name)
+    return names
+
+
+def _one_line(title: str) -> str:
+    shown = "".join(letter if letter.isprintable() else " " for letter in title)
+    return shown if len(shown) <= MAX_CODE_CHARACTERS else f"{shown[: MAX_CODE_CHARACTERS - 1]}…"
 
 
 def _column(name: str, known: Sequence[str], rows: int) -> tuple[Column | None, str]:

@@ -117,6 +117,11 @@ def _table(options: PilotOptions) -> Table:
 def _make_room(options: PilotOptions) -> None:
     """Make the output directory; replace nothing but an earlier pilot, and only when told to."""
     out = options.out
+    if options.data is not None and out.resolve() in options.data.resolve().parents:
+        raise ConfigurationError(
+            f"{options.data} lies in {out}, which the pilot would replace",
+            hint="name another place with --out",
+        )
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             if not options.force:
