@@ -203,9 +203,8 @@ def parse_policy(data: bytes) -> Policy:
     if len(data) > POLICY_SIZE_LIMIT:
         raise PolicyError(f"a policy must have at most {POLICY_SIZE_LIMIT} bytes, got {len(data)}")
     try:
-        orjson.loads(
-            data
-        )  # bounds the depth: json alone exhausts the stack where a library raised Python's limit
+        # Bounds the depth first: json alone exhausts the stack where a library raised Python's own limit.
+        orjson.loads(data)
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise PolicyError("a policy must be JSON") from error
