@@ -17,7 +17,7 @@ NAMES = ["BMI (kg/m2).1", "Größe[0]", "名前", "名字", "sex", "<b>&amp;</b>
 
 
 def table(path: Path) -> Path:
-    chance = random.Random(4)  # noqa: S311 - rows of a test
+    chance = random.Random(4)
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["clinic", *NAMES, "y"])
