@@ -10,13 +10,14 @@ import typer
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
 from tallystick.cli._output import Output, utc
+from tallystick.node import ANCHOR_NOTE
 
 __all__ = ["app"]
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Have others see your head, and see theirs: ask, sign, add.",
+    help="Have others see your head, and see theirs: ask, sign, add, attest.",
 )
 
 
@@ -79,10 +80,34 @@ def sign(
     out.result({"file": str(output), "origin": signed.origin, "size": signed.size})
 
 
+@command(app, "attest", example="tallystick witness attest decision.receipt.json -o anchor.note")
+def attest(
+    out: Output,
+    file: Annotated[Path, typer.Argument(help="A receipt of the other party, with its anchor.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path("anchor.note"),
+    workspace: Workspace = Path(),
+) -> None:
+    """Read another party's anchor on your own chain endpoint, and sign that it stands there.
+
+    With enough such lines a receipt's anchor is proved offline.
+    """
+    from tallystick.cli._verify import read_bytes
+    from tallystick.proof import parse_receipt
+
+    receipt = parse_receipt(read_bytes(file))
+    with open_node(workspace) as node:
+        note = node.attest(receipt)
+        name = node.peers.get(receipt.checkpoint.origin).name
+    output.write_bytes(note)
+    out.line(f"{output}: the anchor of {name} stands on the chain that this workspace uses")
+    out.next(f"send it back; {name} types: tallystick witness add {output}")
+    out.result({"file": str(output), "origin": receipt.checkpoint.origin})
+
+
 @command(app, "add", example="tallystick witness add head.checkpoint")
 def add(
     out: Output,
-    files: Annotated[list[Path], typer.Argument(help="Cosigned heads of yours.")],
+    files: Annotated[list[Path], typer.Argument(help="Cosigned heads and anchor notes of yours.")],
     workspace: Workspace = Path(),
 ) -> None:
     """Keep what witnesses signed; receipts carry it from now on."""
@@ -91,9 +116,12 @@ def add(
     kept = []
     with open_node(workspace) as node:
         for file in files:
-            given = node.add_cosignatures(read_bytes(file))
+            data = read_bytes(file)
+            is_anchor = data.startswith(ANCHOR_NOTE)
+            given = node.add_anchor_note(data) if is_anchor else node.add_cosignatures(data)
+            what = "this anchor" if is_anchor else "this head"
             for party, seconds in given.items():
-                out.line(f"{node.peers.get(party).name} saw this head at {utc(seconds * 1_000_000)}")
+                out.line(f"{node.peers.get(party).name} saw {what} at {utc(seconds * 1_000_000)}")
                 kept.append({"party": party, "time": seconds})
             if not given:
                 out.line(f"{file}: no line by a party whose card was imported")

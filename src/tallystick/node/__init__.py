@@ -8,6 +8,7 @@ with Node.init("hospital-a", name="Hospital A", passphrase=...) as node:
 from __future__ import annotations
 
 from ._anchoring import Anchoring, anchor_policy
+from ._attesting import ANCHOR_NOTE
 from ._backups import BackedUp, backup, restore
 from ._consortium import Consortium, found, make_policy, seat_of
 from ._membership import Membership
@@ -20,6 +21,7 @@ from ._witnessing import WitnessAsk, format_ask, parse_ask
 from ._workspace import Workspace
 
 __all__ = [
+    "ANCHOR_NOTE",
     "AnchorSettings",
     "Anchoring",
     "BackedUp",

@@ -43,7 +43,7 @@ from ._workspace import Workspace, read_small, write_small
 if TYPE_CHECKING:
     from tallystick.chain import Call, Chain, Intent
 
-__all__ = ["Anchoring", "anchor_policy", "read_claims", "with_proof"]
+__all__ = ["Anchoring", "anchor_policy", "read_claims", "with_proof", "write_claims"]
 
 _FORMAT = "tallystick/anchors"
 
@@ -67,7 +67,8 @@ def read_claims(path: Path) -> list[AnchorClaim]:
         ) from error
 
 
-def _write_claims(path: Path, claims: Sequence[AnchorClaim]) -> None:
+def write_claims(path: Path, claims: Sequence[AnchorClaim]) -> None:
+    """Write the anchored heads of a workspace."""
     document = {"anchors": [format_anchor(claim) for claim in claims], "type": _FORMAT, "v": 1}
     write_small(path, format_json(document) + b"\n")
 
@@ -207,7 +208,7 @@ class Anchoring:
                 break
             fresh.append(self._claim(anchoring))
         if fresh:
-            _write_claims(self._workspace.anchors, sorted([*known, *fresh], key=lambda claim: claim.size))
+            write_claims(self._workspace.anchors, sorted([*known, *fresh], key=lambda claim: claim.size))
         return fresh[::-1]
 
     def _claim(self, anchoring: Any) -> AnchorClaim:

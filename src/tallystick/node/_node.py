@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tallystick.errors import CardError, ConfigurationError, KeyFileError, LockedError, StorageError
+from tallystick.errors import ConfigurationError, KeyFileError, StorageError
 from tallystick.proof import (
     STANDARD_KINDS,
     AnchorClaim,
@@ -30,11 +30,9 @@ from tallystick.proof import (
 )
 
 from ._anchoring import Anchoring, read_claims
-from ._evidence import Evidence
 from ._passphrase import passphrase_given
-from ._peers import Peers
 from ._settings import SETTINGS_FILE, ChainSettings, Settings
-from ._witnessing import WitnessAsk, sign_ask
+from ._watching import Witnessing
 from ._workspace import Workspace, head_file, write_small
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ class _Means:
     heads: Path | None
 
 
-class Node(Evidence):
+class Node(Witnessing):
     """One party's workspace; made by `init` or `open`, closed by ``with`` or `close`.
 
     Attributes:
@@ -75,10 +73,7 @@ class Node(Evidence):
         clock: Clock,
         read_only: bool,
     ) -> None:
-        super().__init__(party, journal, Peers(workspace.peers), read_claims(workspace.anchors))
-        self.workspace, self.settings, self.read_only = workspace, settings, read_only
-        self._clock = clock
-        self._witness: Witness | None = None
+        super().__init__(workspace, settings, party, journal, clock=clock, read_only=read_only)
 
     @classmethod
     def init(
@@ -224,48 +219,14 @@ class Node(Evidence):
         """State several things, all or none of them; durable when it returns."""
         return self.journal.append_many(drafts)
 
-    @property
-    def witness(self) -> Witness:
-        """This party as a witness of others."""
-        if self.read_only:
-            raise LockedError(
-                "this workspace is open for reading only", hint="wait until the other process is done"
-            )
-        if self._witness is None:
-            self._witness = Witness(self.party, self.workspace.witness, clock=self._clock)
-        return self._witness
-
-    def cosign(self, ask: WitnessAsk) -> Checkpoint:
-        """Witness another party's head; see `sign_ask`. Only parties whose card was imported are witnessed.
-
-        Raises:
-            NotFoundError: the asking party is not known here.
-            CardError: its cards contradict the ones known.
-            WitnessConflictError: the ask starts from another size than this witness has seen.
-            ForkError: the head does not follow what this witness has seen.
-        """
-        known = self.peers.get(ask.checkpoint.origin).cards
-        shorter, longer = sorted((known, ask.cards), key=len)
-        if longer[: len(shorter)] != shorter:
-            raise CardError(
-                "the cards in the ask are not those known of this party", hint="compare fingerprints again"
-            )
-        # The longer chain counts: whoever holds a retired log key would leave the card out that retires it.
-        return sign_ask(self.witness, replace(ask, cards=longer))
-
     def anchoring(self, *, chain: Chain | None = None) -> Anchoring:
         """Open the way to the chain; close it after use.
 
         Args:
             chain: an open chain to share with other nodes of this process.
         """
-        if self.settings.chain is None:
-            raise ConfigurationError(
-                "this workspace has no chain",
-                hint="set [chain] in tallystick.toml, or `tallystick init --chain`",
-            )
         return Anchoring(
-            self.workspace, self.settings.chain, self.party, self.journal, clock=self._clock, chain=chain
+            self.workspace, self._chain_settings(), self.party, self.journal, clock=self._clock, chain=chain
         )
 
     def anchor_due(self) -> bool:

@@ -340,3 +340,25 @@ def test_a_refused_proposal_can_be_proposed_again_as_it_should_have_been(place: 
     assert "majority" in ok("members propose join b.card.json -w a", capsys, code=1)
     assert "majority" in ok("members propose join b.card.json -w a", capsys, code=1)
     ok("members propose join b.card.json --threshold 2 -w a", capsys)
+
+
+def test_a_witness_attests_an_anchor_that_it_read_itself(place: Path, capsys: Said) -> None:
+    ok("init a --name A --chain c.chain", capsys)
+    anchors = next(
+        line.split('"')[1]
+        for line in (place / "a" / "tallystick.toml").read_text().splitlines()
+        if "anchors" in line
+    )
+    ok(f"init b --name B --chain c.chain --anchors {anchors}", capsys)
+    ok("card show -o a.card.json -w a", capsys)
+    ok("card show -o b.card.json -w b", capsys)
+    ok("card import b.card.json -w a", capsys)
+    ok("card import a.card.json -w b", capsys)
+    ok("record document.recorded --set title=x -w a", capsys)
+    ok("anchor -w a", capsys)
+    ok("receipt 0 -o r.json -w a", capsys)
+    ok("witness attest r.json -o anchor.note -w b", capsys)
+    assert "B saw this anchor" in ok("witness add anchor.note -w a", capsys)
+    ok("receipt 0 -o noted.json -w a", capsys)
+    ok("policy new -o mine.json --ask party -w a", capsys)
+    assert "saw on their own nodes" in " ".join(ok("verify noted.json --policy mine.json", capsys).split())

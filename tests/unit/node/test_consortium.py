@@ -14,9 +14,12 @@ from tallystick.errors import (
     ChainMismatchError,
     ChainUnreachableError,
     ConfigurationError,
+    NoteError,
     PolicyError,
+    ReceiptError,
     RevertError,
     RollbackError,
+    VerificationError,
 )
 from tallystick.node import Consortium, Node, found
 from tallystick.proof import Policy, verify
@@ -175,3 +178,63 @@ def test_contracts_are_founded_once_even_when_it_is_tried_again(consortium: Cons
     assert settings is not None
     again = found(consortium.nodes[0], consortium.chain, consortium.cards, threshold=2)
     assert again == (settings.members, settings.anchors)
+
+
+def as_a_network(consortium: Consortium) -> Policy:
+    """The same chain, as a verifier sees one that several operators run."""
+    policy = consortium.policy(ask=("party",))
+    assert policy.anchor is not None
+    return replace(policy, anchor=replace(policy.anchor, local=False), ask=("party", "anchor"))
+
+
+def test_an_anchor_is_proved_offline_by_witnesses_who_read_their_own_nodes(consortium: Consortium) -> None:
+    node, *others = consortium.nodes
+    entry = node.record("document.recorded", TITLE)
+    consortium.anchor()
+    policy = as_a_network(consortium)
+    with pytest.raises(VerificationError, match="not proved: anchor"):
+        verify(node.receipt(entry.id).format(), policy=policy)
+    for other in others:
+        given = node.add_anchor_note(other.attest(node.receipt(entry.id), chain=consortium.chain))
+        assert other.id in given
+    report = verify(node.receipt(entry.id).format(), policy=policy)
+    assert report.standing("anchor") == "proved"
+    node.record("document.recorded", TITLE)
+    consortium.anchor()
+    # The notes stay with the anchor that they speak of.
+    assert [bool(claim.note) for claim in node.claims] == [True, False]
+
+
+def test_nobody_attests_an_anchor_that_is_not_there(consortium: Consortium) -> None:
+    node, other, _ = consortium.nodes
+    entry = node.record("document.recorded", TITLE)
+    with pytest.raises(ReceiptError, match="no anchor"):
+        other.attest(node.receipt(entry.id), chain=consortium.chain)
+    consortium.anchor()
+    receipt = node.receipt(entry.id)
+    assert receipt.anchor is not None
+    for change in (
+        {"block": receipt.anchor.block - 1},
+        {"root": bytes(32)},
+        {"block_hash": "0x" + "00" * 32},
+    ):
+        forged = replace(receipt, anchor=replace(receipt.anchor, **change))  # type: ignore[arg-type]
+        with pytest.raises(VerificationError):
+            other.attest(forged, chain=consortium.chain)
+    with pytest.raises(ChainMismatchError):
+        other.attest(replace(receipt, anchor=replace(receipt.anchor, chain_id=1)), chain=consortium.chain)
+
+
+def test_a_note_about_another_anchor_is_not_kept(consortium: Consortium) -> None:
+    first, second, third = consortium.nodes
+    for node in (first, second):
+        node.record("document.recorded", TITLE)
+    consortium.anchor()
+    note = third.attest(first.receipt(0), chain=consortium.chain)
+    with pytest.raises(NoteError, match="no anchor of this journal"):
+        second.add_anchor_note(note)
+    broken = bytearray(note)
+    broken[-20] = ord("A") if broken[-20] != ord("A") else ord("B")
+    with pytest.raises(VerificationError):
+        first.add_anchor_note(bytes(broken))
+    assert not any(claim.note for claim in first.claims)

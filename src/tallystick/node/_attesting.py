@@ -1,0 +1,109 @@
+"""Anchor notes: witnesses who say that they read an anchor on their own node of the chain.
+
+With enough of them a receipt's anchor is proved offline, without asking any endpoint. What a witness signs is the text
+of `anchor_note_text`; here it is compared with the witness's own chain first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tallystick.errors import ChainMismatchError, NoteError, ReceiptError, VerificationError
+from tallystick.proof import (
+    COSIGNATURE,
+    AnchorClaim,
+    NoteKey,
+    Receipt,
+    Witness,
+    anchor_note_text,
+    format_note,
+    journal_id,
+    parse_note,
+    verify_note,
+)
+
+from ._peers import Peers
+from ._settings import ChainSettings
+
+if TYPE_CHECKING:
+    from tallystick.chain import Chain
+
+__all__ = ["ANCHOR_NOTE", "attest", "merge_note"]
+
+ANCHOR_NOTE = b"tallystick/anchor/v1\n"  # how an anchor note begins; a checkpoint never does
+
+
+def attest(
+    witness: Witness, receipt: Receipt, settings: ChainSettings, *, chain: Chain | None = None
+) -> bytes:
+    """Read a receipt's anchor on one's own node, and sign that it stands there.
+
+    Args:
+        witness: signs.
+        receipt: carries the claim.
+        settings: this party's own chain and contract.
+        chain: an open chain to share.
+
+    Returns:
+        The anchor note with this witness's line.
+
+    Raises:
+        ReceiptError: the receipt carries no anchor.
+        ChainMismatchError: it claims another chain or contract than this party uses.
+        VerificationError: the chain does not have this anchor.
+    """
+    from tallystick.chain import Anchors, connect
+
+    claim, origin = receipt.anchor, receipt.checkpoint.origin
+    if claim is None:
+        raise ReceiptError("the receipt carries no anchor to attest")
+    reached = connect(settings.profile) if chain is None else chain
+    try:
+        own = (reached.chain_id, reached.genesis, settings.anchors)
+        if own != (claim.chain_id, claim.genesis, claim.contract):
+            raise ChainMismatchError(
+                "the receipt's anchor is of another chain or contract than this workspace uses"
+            )
+        found = Anchors(reached.web3, settings.anchors).anchored_at(journal_id(origin), claim.size)
+        seen = None if found is None else (found.root, found.block, reached.block(found.block).hash)
+    finally:
+        if chain is None:
+            reached.close()
+    if seen != (claim.root, claim.block, claim.block_hash):
+        raise VerificationError("this party's own node does not have this anchor")
+    return format_note(anchor_note_text(claim, origin), [witness.attest_anchor(claim, origin)])
+
+
+def merge_note(
+    note: bytes, claims: Sequence[AnchorClaim], origin: str, peers: Peers
+) -> tuple[list[AnchorClaim], dict[str, int]]:
+    """Put the lines of an anchor note to the anchor that it speaks of.
+
+    Returns:
+        The anchors with their notes; party id -> POSIX second of the known parties whose line stands there.
+
+    Raises:
+        NoteError: malformed, or it speaks of no anchor of this journal.
+        VerificationError: a line of a known party is false.
+    """
+    parsed = parse_note(note)
+    given: dict[str, int] = {}
+    for peer in peers:
+        keys = [NoteKey(card.witness_name, card.keys["witness"], COSIGNATURE) for card in peer.cards]
+        try:
+            signed = verify_note(parsed, keys)
+        except NoteError as error:
+            raise VerificationError(f"the anchor note of {peer.name} is false") from error
+        if signed:
+            given[peer.id] = min(signed.values())
+    merged = list(claims)
+    for place, claim in enumerate(merged):
+        if anchor_note_text(claim, origin) == parsed.text:
+            kept = parse_note(claim.note.encode()).signatures if claim.note else ()
+            fresh = [line for line in parsed.signatures if line not in kept]
+            text = format_note(parsed.text, [*kept, *fresh]).decode()
+            merged[place] = replace(claim, note=text)
+            return merged, given
+    raise NoteError("the note speaks of no anchor of this journal")

@@ -1,0 +1,98 @@
+"""The side of a node that looks at others: it witnesses their heads and attests their anchors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tallystick.errors import CardError, ConfigurationError, LockedError
+from tallystick.proof import Checkpoint, Clock, Journal, Party, Receipt, Witness
+
+from ._anchoring import read_claims, write_claims
+from ._attesting import attest, merge_note
+from ._evidence import Evidence
+from ._peers import Peers
+from ._settings import ChainSettings, Settings
+from ._witnessing import WitnessAsk, sign_ask
+from ._workspace import Workspace
+
+if TYPE_CHECKING:
+    from tallystick.chain import Chain
+
+__all__ = ["Witnessing"]
+
+
+class Witnessing(Evidence):
+    """A party's evidence, and what it says of other parties' evidence.
+
+    Args:
+        workspace: where the files stand.
+        settings: as read from `tallystick.toml`.
+        party: the keys.
+        journal: the party's journal.
+        clock: microseconds since the epoch.
+        read_only: opened beside another process that writes.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        settings: Settings,
+        party: Party,
+        journal: Journal,
+        *,
+        clock: Clock,
+        read_only: bool,
+    ) -> None:
+        super().__init__(party, journal, Peers(workspace.peers), read_claims(workspace.anchors))
+        self.workspace, self.settings, self.read_only = workspace, settings, read_only
+        self._clock = clock
+        self._witness: Witness | None = None
+
+    @property
+    def witness(self) -> Witness:
+        """This party as a witness of others."""
+        if self.read_only:
+            raise LockedError(
+                "this workspace is open for reading only", hint="wait until the other process is done"
+            )
+        if self._witness is None:
+            self._witness = Witness(self.party, self.workspace.witness, clock=self._clock)
+        return self._witness
+
+    def cosign(self, ask: WitnessAsk) -> Checkpoint:
+        """Witness another party's head; see `sign_ask`. Only parties whose card was imported are witnessed.
+
+        Raises:
+            NotFoundError: the asking party is not known here.
+            CardError: its cards contradict the ones known.
+            WitnessConflictError: the ask starts from another size than this witness has seen.
+            ForkError: the head does not follow what this witness has seen.
+        """
+        known = self.peers.get(ask.checkpoint.origin).cards
+        shorter, longer = sorted((known, ask.cards), key=len)
+        if longer[: len(shorter)] != shorter:
+            raise CardError(
+                "the cards in the ask are not those known of this party", hint="compare fingerprints again"
+            )
+        # The longer chain counts: whoever holds a retired log key would leave the card out that retires it.
+        return sign_ask(self.witness, replace(ask, cards=longer))
+
+    def attest(self, receipt: Receipt, *, chain: Chain | None = None) -> bytes:
+        """Read another party's anchor on this party's own chain and sign that it stands there; see `attest`."""
+        self.peers.get(receipt.checkpoint.origin)
+        return attest(self.witness, receipt, self._chain_settings(), chain=chain)
+
+    def add_anchor_note(self, note: bytes) -> dict[str, int]:
+        """Keep what witnesses say of an own anchor; see `merge_note`."""
+        self._claims, given = merge_note(note, self._claims, self.origin, self.peers)
+        write_claims(self.workspace.anchors, self._claims)
+        return given
+
+    def _chain_settings(self) -> ChainSettings:
+        if self.settings.chain is None:
+            raise ConfigurationError(
+                "this workspace has no chain",
+                hint="set [chain] in tallystick.toml, or `tallystick init --chain`",
+            )
+        return self.settings.chain
