@@ -686,6 +686,9 @@ def test_notes_of_a_quorum_prove_an_anchor_and_fewer_do_not() -> None:
     assert standing(anchored(noted_by=(EAST,)), "anchor") == "claimed"
     assert standing(anchored(noted_by=(EAST, STRANGER)), "anchor") == "claimed"
     assert standing(anchored(noted_by=(EAST, NORTH)), "anchor") == "claimed"
+    policy = make_policy(witnesses=(NORTH, EAST, SOUTH), need=2)
+    assert standing(anchored(noted_by=(EAST, NORTH)), "anchor", policy=policy) == "claimed"
+    assert standing(anchored(noted_by=(EAST, SOUTH)), "anchor", policy=policy) == "proved"
 
 
 def test_a_note_about_another_anchor_is_an_error() -> None:
