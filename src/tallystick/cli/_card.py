@@ -9,7 +9,7 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
-from tallystick.cli._output import Output
+from tallystick.cli._output import Output, write_out
 
 if TYPE_CHECKING:
     from tallystick.proof import PublicRole
@@ -41,7 +41,7 @@ def show(
     for role, key in sorted(keys.items()):
         out.line(f"{role:<12} {key[:32]}…")
     if output is not None:
-        output.write_bytes(format_card_file(mine.cards))
+        write_out(output, format_card_file(mine.cards))
         out.next(f"send {output}; the other party types: tallystick card import {output}")
     out.result(
         {

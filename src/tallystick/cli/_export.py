@@ -9,7 +9,7 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
-from tallystick.cli._output import Output
+from tallystick.cli._output import Output, write_out
 
 __all__ = ["app"]
 
@@ -38,7 +38,7 @@ def bundle(
         else:
             wanted = [entry.index for entry in node.log(kind=kind)]
         data = node.bundle(wanted, disclose=lambda entry: [] if opened and entry.statement.payload else None)
-    output.write_bytes(data)
+    write_out(output, data)
     out.line(f"{output}: {len(wanted):,} receipts, {len(data):,} bytes")
     out.next(f"tallystick verify {output}")
     out.result({"bytes": len(data), "file": str(output), "receipts": len(wanted)})

@@ -12,7 +12,7 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import known_kinds, open_node
-from tallystick.cli._output import Output, at, short, utc
+from tallystick.cli._output import Output, at, short, utc, write_out
 
 if TYPE_CHECKING:
     from tallystick.proof import Receipt
@@ -250,13 +250,8 @@ def disclose(
 
 
 def _write(out: Output, made: Receipt, output: Path | None) -> None:
-    from tallystick.errors import StorageError
-
     path = output or Path(f"{made.statement.id[:16]}.receipt.json")
-    try:
-        path.write_bytes(made.format())
-    except OSError as error:
-        raise StorageError(f"{path} could not be written: {error.strerror}") from error
+    write_out(path, made.format())
     out.line(
         f"{path}: {made.statement.kind} of {utc(made.statement.at)}, at {made.index:,} of {made.checkpoint.size:,}"
     )

@@ -10,13 +10,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
 
 from tallystick.errors import DefectError, StorageError, TallystickError
 
-__all__ = ["Output", "at", "short", "show_error", "utc"]
+__all__ = ["Output", "at", "short", "show_error", "utc", "write_out"]
 
 WIDTH = 80
 PROGRESS_AFTER_S = 1.0
@@ -171,6 +172,18 @@ def show_error(error: Exception, output: Output, *, document: bool = True) -> No
         output.result(
             {"error": {"code": error_shown.code, "hint": error_shown.hint, "message": error_shown.message}}
         )
+
+
+def write_out(path: Path, data: bytes) -> None:
+    """Write a file that the caller named.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StorageError(f"{path} could not be written: {error.strerror}") from error
 
 
 def _plain(value: object) -> object:

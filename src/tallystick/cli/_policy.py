@@ -9,7 +9,7 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
-from tallystick.cli._output import Output
+from tallystick.cli._output import Output, write_out
 
 __all__ = ["app"]
 
@@ -58,7 +58,7 @@ def new(
         raise StorageError(
             f"{output} is there already", hint="name a new file with -o: a policy is edited by hand"
         )
-    output.write_bytes(format_policy(policy))
+    write_out(output, format_policy(policy))
     out.line(f"{output}: {len(policy.parties)} parties, asks {', '.join(policy.ask)}")
     if policy.witnesses is not None:
         out.line(f"{policy.witnesses.need} other parties must have witnessed")

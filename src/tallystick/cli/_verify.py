@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli._command import command
-from tallystick.cli._output import Output, show_error
+from tallystick.cli._output import Output, show_error, write_out
 from tallystick.errors import (
     ForkError,
     InputError,
@@ -266,8 +266,5 @@ def _keep(error: ForkError, evidence: Path | None) -> None:
             "both files together convict the journal's operator: --evidence FILE makes one file of them"
         )
         return
-    try:
-        evidence.write_bytes(error.evidence)
-    except OSError as failure:
-        raise StorageError(f"{evidence} could not be written: {failure.strerror}") from failure
+    write_out(evidence, error.evidence)
     error.hint = f"`tallystick verify {evidence}` explains the evidence to anybody"

@@ -9,7 +9,7 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
-from tallystick.cli._output import Output, utc
+from tallystick.cli._output import Output, utc, write_out
 from tallystick.node import ANCHOR_NOTE
 
 __all__ = ["app"]
@@ -37,7 +37,7 @@ def ask(
 
     with open_node(workspace, read_only=True) as node:
         made = node.ask_witness(seen=seen)
-    output.write_bytes(format_ask(made))
+    write_out(output, format_ask(made))
     out.line(f"{output}: size {made.checkpoint.size:,}, proofs from {len(made.proofs)} earlier sizes")
     out.next(f"send it; the witness types: tallystick witness sign {output} -o head.checkpoint")
     out.result({"file": str(output), "proofs": sorted(made.proofs), "size": made.checkpoint.size})
@@ -70,11 +70,11 @@ def sign(
             signed = node.cosign(wanted)
         except ForkError as error:
             if error.evidence:
-                evidence.write_bytes(error.evidence)
+                write_out(evidence, error.evidence)
                 error.hint = f"the evidence is in {evidence}: `tallystick verify {evidence}` explains it"
             raise
         name = node.peers.get(signed.origin).name
-    output.write_bytes(signed.note)
+    write_out(output, signed.note)
     out.line(f"{output}: the head of {name} at size {signed.size:,}, cosigned")
     out.next(f"send it back; {name} types: tallystick witness add {output}")
     out.result({"file": str(output), "origin": signed.origin, "size": signed.size})
@@ -98,7 +98,7 @@ def attest(
     with open_node(workspace) as node:
         note = node.attest(receipt)
         name = node.peers.get(receipt.checkpoint.origin).name
-    output.write_bytes(note)
+    write_out(output, note)
     out.line(f"{output}: the anchor of {name} stands on the chain that this workspace uses")
     out.next(f"send it back; {name} types: tallystick witness add {output}")
     out.result({"file": str(output), "origin": receipt.checkpoint.origin})
