@@ -61,6 +61,8 @@ def anchor_reader(out: Output, rpc: str, policy: Policy | None) -> ReadAnchor | 
 
 def read_bytes(path: Path, *, limit: int = 1024 * 1024 * 1024) -> bytes:
     """Read a file that the caller named."""
+    if path.is_dir():
+        raise NotFoundError(f"{path} is a directory", hint="name a file")
     try:
         if path.stat().st_size > limit:
             raise StorageError(f"{path} is larger than {limit:,} bytes")

@@ -137,14 +137,29 @@ def restore(
 
     A journal that stands below a head that this machine or the chain remembers opens for reading and refuses to sign.
     """
+    from tallystick.errors import TallystickError
+    from tallystick.node import ask_chain
     from tallystick.node import restore as read
 
     found = read(file, directory)
     out.line(f"{directory}: {found.size:,} statements of")
     out.line(found.origin)
+    anchored = None
+    try:
+        anchored = ask_chain(directory, found.origin)
+    except TallystickError as error:
+        out.note(f"the chain could not be asked for its newest head of this journal: {error.message}")
+    if anchored is not None and anchored > found.size:
+        out.line(f"the chain has size {anchored:,}: this copy can be read, and refuses to go on")
     out.line("before it signs, compare that number with your witnesses: an old copy must not go on")
     out.line("its witness state was not in the backup: replace that key before you witness others")
     out.next(f"tallystick card rotate --role witness -w {directory}")
     out.result(
-        {"directory": str(directory), "files": found.files, "origin": found.origin, "size": found.size}
+        {
+            "anchored": anchored,
+            "directory": str(directory),
+            "files": found.files,
+            "origin": found.origin,
+            "size": found.size,
+        }
     )
