@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ._anchoring import Anchoring, anchor_policy
 from ._attesting import ANCHOR_NOTE
-from ._backups import BackedUp, backup, restore
+from ._backups import BackedUp, ask_chain, backup, restore
 from ._consortium import Consortium, found, make_policy, seat_of
 from ._membership import Membership
 from ._node import Node
@@ -36,6 +36,7 @@ __all__ = [
     "WitnessAsk",
     "Workspace",
     "anchor_policy",
+    "ask_chain",
     "backup",
     "format_ask",
     "format_card_file",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tallystick.errors import (
     ChainError,
@@ -41,9 +41,9 @@ from ._settings import ChainSettings
 from ._workspace import Workspace, read_small, write_small
 
 if TYPE_CHECKING:
-    from tallystick.chain import Call, Chain, Intent
+    from tallystick.chain import Anchors, Call, Chain, Intent
 
-__all__ = ["Anchoring", "anchor_policy", "read_claims", "with_proof", "write_claims"]
+__all__ = ["Anchoring", "anchor_policy", "collect_claims", "read_claims", "with_proof", "write_claims"]
 
 _FORMAT = "tallystick/anchors"
 
@@ -199,29 +199,31 @@ class Anchoring:
         return self._call(size, bytes.fromhex(root_text), head)
 
     def _collect(self) -> list[AnchorClaim]:
-        """Write down what the chain has and `anchors.json` has not."""
-        known = read_claims(self._workspace.anchors)
-        sizes = {claim.size for claim in known}
-        fresh = []
-        for anchoring in self._anchors.history(self._id):
-            if anchoring.size in sizes:
-                break
-            fresh.append(self._claim(anchoring))
-        if fresh:
-            write_claims(self._workspace.anchors, sorted([*known, *fresh], key=lambda claim: claim.size))
-        return fresh[::-1]
+        return collect_claims(self._workspace, self.chain, self._anchors, self._id)
 
-    def _claim(self, anchoring: Any) -> AnchorClaim:
-        return AnchorClaim(
-            chain_id=self.chain.chain_id,
-            genesis=self.chain.genesis,
-            contract=self._anchors.address,
+
+def collect_claims(workspace: Workspace, chain: Chain, anchors: Anchors, journal: bytes) -> list[AnchorClaim]:
+    """Write down what the chain has and `anchors.json` has not; what is new, ascending by size."""
+    known = read_claims(workspace.anchors)
+    sizes = {claim.size for claim in known}
+    fresh = []
+    for anchoring in anchors.history(journal):
+        if anchoring.size in sizes:
+            break
+        claim = AnchorClaim(
+            chain_id=chain.chain_id,
+            genesis=chain.genesis,
+            contract=anchors.address,
             block=anchoring.block,
-            block_hash=self.chain.block(anchoring.block).hash,
+            block_hash=chain.block(anchoring.block).hash,
             size=anchoring.size,
             root=anchoring.root,
             consistency=(),
         )
+        fresh.append(claim)
+    if fresh:
+        write_claims(workspace.anchors, sorted([*known, *fresh], key=lambda claim: claim.size))
+    return fresh[::-1]
 
 
 def with_proof(
@@ -238,7 +240,8 @@ def with_proof(
     Returns:
         An anchor of that very head if there is one, else the first that covers the statement, else None.
     """
-    covering = [claim for claim in claims if claim.size > index]
+    # A restored journal may stand below what the chain has of it: from there no proof can be made.
+    covering = [claim for claim in claims if index < claim.size <= journal.size]
     if not covering:
         return None
     claim = next((claim for claim in covering if claim.size == size), covering[0])

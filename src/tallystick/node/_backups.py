@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from tallystick.errors import ConfigurationError, DamagedError, EncodingError, NotFoundError, StorageError
-from tallystick.proof import check_format, format_json, parse_json
+from tallystick.proof import check_format, format_json, journal_id, parse_json
 
+from ._anchoring import collect_claims, read_claims
 from ._node import Node
-from ._workspace import write_small
+from ._settings import Settings
+from ._workspace import Workspace, write_small
 
-__all__ = ["BackedUp", "backup", "restore"]
+__all__ = ["BackedUp", "ask_chain", "backup", "restore"]
 
 UNPACKED_LIMIT = 1024**4  # bytes
 FILE_LIMIT = 1_000_000
@@ -126,6 +128,30 @@ def restore(path: Path, directory: Path) -> BackedUp:
     for name in document["directories"]:
         (directory / name).mkdir(parents=True, exist_ok=True)
     return BackedUp(document["origin"], document["size"], len(files), sum(map(len, files.values())))
+
+
+def ask_chain(directory: Path, origin: str) -> int:
+    """Write down what the chain has of a restored journal, so that an older copy refuses to go on.
+
+    Args:
+        directory: the restored workspace.
+        origin: of its journal.
+
+    Returns:
+        The size of the newest head on the chain; 0 when there is none, or no chain.
+
+    Raises:
+        TallystickError: the chain is not there, or does not answer.
+    """
+    settings = Settings.read(directory).chain
+    if settings is None or not settings.anchors:
+        return 0
+    from tallystick.chain import Anchors, connect
+
+    workspace = Workspace(directory)
+    with connect(settings.profile) as chain:
+        collect_claims(workspace, chain, Anchors(chain.web3, settings.anchors), journal_id(origin))
+    return max((claim.size for claim in read_claims(workspace.anchors)), default=0)
 
 
 def _unpack(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]]:
