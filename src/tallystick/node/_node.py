@@ -63,18 +63,6 @@ class Node(Witnessing):
         read_only: opened beside another process that writes.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        settings: Settings,
-        party: Party,
-        journal: Journal,
-        *,
-        clock: Clock,
-        read_only: bool,
-    ) -> None:
-        super().__init__(workspace, settings, party, journal, clock=clock, read_only=read_only)
-
     @classmethod
     def init(
         cls,
