@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING
 
 from tallystick.errors import ChainMismatchError, NoteError, ReceiptError, VerificationError
 from tallystick.proof import (
-    COSIGNATURE,
     AnchorClaim,
-    NoteKey,
     Receipt,
     Witness,
     anchor_note_text,
     format_note,
     journal_id,
     parse_note,
-    verify_note,
 )
 
 from ._peers import Peers
 from ._settings import ChainSettings
+from ._witnessing import cosigned_by
 
 if TYPE_CHECKING:
     from tallystick.chain import Chain
@@ -89,15 +87,7 @@ def merge_note(
         VerificationError: a line of a known party is false.
     """
     parsed = parse_note(note)
-    given: dict[str, int] = {}
-    for peer in peers:
-        keys = [NoteKey(card.witness_name, card.keys["witness"], COSIGNATURE) for card in peer.cards]
-        try:
-            signed = verify_note(parsed, keys)
-        except NoteError as error:
-            raise VerificationError(f"the anchor note of {peer.name} is false") from error
-        if signed:
-            given[peer.id] = min(signed.values())
+    given = cosigned_by(parsed, peers)
     merged = list(claims)
     for place, claim in enumerate(merged):
         if anchor_note_text(claim, origin) == parsed.text:

@@ -14,6 +14,7 @@ from tallystick.proof import (
     Receipt,
     format_bundle,
     parse_checkpoint,
+    parse_note,
 )
 
 from ._anchoring import with_proof
@@ -131,7 +132,7 @@ class Evidence:
             VerificationError: a line is false, or none is of a known party.
             NoteError: not a checkpoint of this journal.
         """
-        given = cosigned_by(parse_checkpoint(note), self.peers)
+        given = cosigned_by(parse_note(note), self.peers)
         self.journal.add_cosignatures(note)
         return given
 
@@ -149,7 +150,7 @@ class Evidence:
         index = self.journal.index(id_or_index)
         note = self.journal.cosigned(index)
         head = self.journal.checkpoint() if note is None else parse_checkpoint(note)
-        known = cosigned_by(head, self.peers)
+        known = cosigned_by(head.parsed(), self.peers)
         cards: dict[str, tuple[Card, ...]] = {peer.id: peer.cards for peer in self.peers if peer.id in known}
         anchor = with_proof(self._claims, self.journal, index=index, size=head.size)
         return self.journal.receipt(index, checkpoint=head, cards=cards, anchor=anchor, disclose=disclose)

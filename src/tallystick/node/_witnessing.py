@@ -15,6 +15,7 @@ from tallystick.proof import (
     COSIGNATURE,
     Card,
     Checkpoint,
+    Note,
     NoteKey,
     Witness,
     add_cosignatures,
@@ -113,13 +114,12 @@ def sign_ask(witness: Witness, ask: WitnessAsk) -> Checkpoint:
     return add_cosignatures(ask.checkpoint, [line])
 
 
-def cosigned_by(checkpoint: Checkpoint, peers: Peers) -> dict[str, int]:
-    """Say which known parties cosigned a checkpoint, and when (POSIX seconds).
+def cosigned_by(note: Note, peers: Peers) -> dict[str, int]:
+    """Say which known parties cosigned a checkpoint or an anchor note, and when (POSIX seconds).
 
     Raises:
         VerificationError: a line of a known witness key is false.
     """
-    note = checkpoint.parsed()
     found: dict[str, int] = {}
     for peer in peers:
         keys = [NoteKey(card.witness_name, card.keys["witness"], COSIGNATURE) for card in peer.cards]
