@@ -50,8 +50,13 @@ def sign_as_author(
     }
 
 
-def verify_author(author: Any, *, network: str, origin: str) -> tuple[str, bytes]:
+def verify_author(author: Any, *, origin: str, network: str | None = None) -> tuple[str, bytes]:
     """Verify the bytes that travelled.
+
+    Args:
+        author: the body's field ``author``.
+        origin: the journal that carries it.
+        network: the network it must be for; None accepts any.
 
     Returns:
         The author's did:key and the content.
@@ -69,7 +74,8 @@ def verify_author(author: Any, *, network: str, origin: str) -> tuple[str, bytes
         raise VerificationError("an author's part is malformed") from error
     head, separator, content = signed.partition(b"\n\n")
     lines = head.split(b"\n")
-    if not separator or len(lines) != 4 or lines[:3] != [_HEADER.encode(), network.encode(), origin.encode()]:
+    named = lines[1:2] if network is None else [network.encode()]
+    if not separator or len(lines) != 4 or lines[:3] != [_HEADER.encode(), *named, origin.encode()]:
         raise VerificationError("the author signed this for another network or journal")
     try:
         decode_base64url(lines[3].decode("ascii"), size=16)

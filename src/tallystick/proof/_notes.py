@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tallystick.errors import EncodingError, NoteError, VerificationError
+from tallystick.errors import CardError, EncodingError, NoteError, VerificationError
 from tallystick.proof._encoding import decode_base64, encode_base64
 from tallystick.proof._keys import Signer, check_public_key, verify_signature
 
@@ -72,7 +72,10 @@ class NoteKey:
         if len(raw) != 33 or raw[0] not in (ED25519, COSIGNATURE):
             raise NoteError("expected a verifier key of Ed25519")
         _check_name(name)
-        check_public_key("log", raw[1:])
+        try:
+            check_public_key("log", raw[1:])
+        except CardError as error:
+            raise NoteError("the verifier key is not a full-order point of its curve") from error
         key = cls(name, raw[1:], raw[0])
         if key.key_id.hex() != key_id:
             raise NoteError("the verifier key's id does not fit its key")

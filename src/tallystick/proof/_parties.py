@@ -246,7 +246,12 @@ def _derive(passphrase: str, salt: bytes, n: int) -> bytes:
         secret = passphrase.encode()
     except UnicodeEncodeError:  # not chained: its text would show the passphrase
         raise KeyFileError("the passphrase must be valid Unicode") from None
-    return Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(secret)
+    try:
+        return Scrypt(salt=salt, length=32, n=n, r=8, p=1).derive(secret)
+    except MemoryError as error:
+        raise KeyFileError(
+            f"this machine lacks the {n // 1024} MiB of memory that the key file asks for"
+        ) from error
 
 
 def _open(document: dict[str, Any], passphrase: str) -> Any:

@@ -217,6 +217,9 @@ def parse_policy(data: bytes) -> Policy:
     witnesses = _witnesses(document["witnesses"], parties) if "witnesses" in document else None
     anchor = _anchor(document["anchor"]) if "anchor" in document else None
     ask = tuple(_text(item) for item in _list(document.get("ask", ["party"])))
+    if not ask:
+        # A file that asks nothing would be met by any stranger's receipt, with exit code 0.
+        raise PolicyError("a policy must ask for something", hint="the least is `party`")
     return Policy(_text(document["name"]), parties, witnesses, anchor, ask)
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -37,6 +36,7 @@ from tallystick.errors import (
     VerificationError,
 )
 from tallystick.proof._anchors import AnchorClaim, ReadAnchor, anchor_note_text
+from tallystick.proof._authors import verify_author
 from tallystick.proof._cards import Card, cosigner_keys, fingerprint, log_key_at, verify_cards
 from tallystick.proof._checkpoints import Checkpoint, verify_checkpoint
 from tallystick.proof._commitments import verify_bytes, verify_fields
@@ -46,6 +46,7 @@ from tallystick.proof._merkle import leaf_hash, verify_consistency, verify_inclu
 from tallystick.proof._notes import Note, NoteKey, parse_note, verify_note
 from tallystick.proof._policies import Policy
 from tallystick.proof._receipts import Receipt, parse_receipt
+from tallystick.proof._wording import joined, moment, plain, short_origin, shown
 
 __all__ = ["Line", "Report", "Standing", "journal_id", "verify"]
 
@@ -55,7 +56,7 @@ Standing = Literal["proved", "claimed", "missing"]
 CLOCK_TOLERANCE_S = 300  # a claimed time may lie this far behind the proved "not later than"
 
 _STANDINGS: tuple[Standing, ...] = ("proved", "claimed", "missing")
-_TOPICS = ("inclusion", "party", "witnesses", "anchor", "time", "payload", "kind", "level")
+_TOPICS = ("inclusion", "party", "witnesses", "anchor", "time", "payload", "author", "kind", "level")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Line:
 
     Args:
         standing: ``proved``, ``claimed`` or ``missing``.
-        topic: stable word for programs: inclusion, party, witnesses, anchor, time, payload, kind, level.
+        topic: stable word for programs: inclusion, party, witnesses, anchor, time, payload, author, kind, level.
         text: the sentence for people.
     """
 
@@ -174,13 +175,6 @@ def _enforce(policy: Policy, report: Report) -> None:
         )
 
 
-def _moment(seconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds} s after 1970"
-
-
 class _Check:
     """One verification in progress; each step adds lines or raises."""
 
@@ -264,7 +258,9 @@ class _Check:
     def _standing_lines(self, *, anchored: bool) -> None:
         receipt, party = self.receipt, self.party
         journal = (
-            f"{self.name(party)}'s journal" if self.pinned else f"journal {_short(receipt.statement.origin)}"
+            f"{self.name(party)}'s journal"
+            if self.pinned
+            else f"journal {short_origin(receipt.statement.origin)}"
         )
         place = f"it stands at {receipt.index:,} of {journal} (root {receipt.checkpoint.root.hex()[:8]}…)"
         # After a revocation only what others saw before still stands: anyone may hold that key now.
@@ -288,14 +284,14 @@ class _Check:
         others = self._times(note, [other for other in self.receipt.cards if other not in (*members, party)])
         if quorum and self._met(len(counted), len(members)):
             self.quorum = True
-            names = _and([self.name(other) for other in counted])
+            names = joined([self.name(other) for other in counted])
             asks = f"your policy asks {quorum.need} of {len(members)}"
             self.add("proved", "witnesses", f"{names} witnessed that journal ({asks})")
             # With at most f liars, the (f+1)-th earliest time is not before some honest witness's.
             time_s, witness = sorted((time_s, other) for other, time_s in counted.items())[quorum.faulty]
             self.bounds.append((time_s, f"{self.name(witness)}'s cosignature"))
         elif counted or others:
-            names = _and([self.name(other) for other in (*counted, *others)])
+            names = joined([self.name(other) for other in (*counted, *others)])
             why = (
                 "; your policy names no witnesses"
                 if not quorum
@@ -373,11 +369,12 @@ class _Check:
                 self.bounds.append((time_s, f"block {claim.block:,}"))
             return not local, f", as {agreed} of your endpoints {'says' if agreed == 1 else 'say'}{local}"
         if dissent:
-            raise VerificationError(f"{_and(dissent)} of your endpoints does not have this anchor")
+            raise VerificationError(f"{joined(dissent)} of your endpoints does not have this anchor")
         noted = self._noted(claim)
         if noted:
-            return not local, f", as {_and(noted)} saw on their own nodes{local}"
-        return False, local or "; no endpoint of yours was asked (--rpc)"
+            return not local, f", as {joined(noted)} saw on their own nodes{local}"
+        asked = f"; {agreed} of the {wanted.need} endpoints that your policy needs" if agreed else ""
+        return False, local or asked or "; no endpoint of yours was asked (--rpc)"
 
     def _readings(self, claim: AnchorClaim, read_anchor: ReadAnchor | None) -> tuple[int, list[str], int]:
         """How many distinct endpoints agree, which do not, and the latest block time that the agreeing give."""
@@ -412,15 +409,22 @@ class _Check:
         statement = self.receipt.statement
         if self.bounds:
             time_s, whose = min(self.bounds)
-            self.add("proved", "time", f"not later than {_moment(time_s)} ({whose})")
+            self.add("proved", "time", f"not later than {moment(time_s)} ({whose})")
         said, doubt = statement.at // 1_000_000, ""
         if self.bounds and said > min(self.bounds)[0] + CLOCK_TOLERANCE_S:
             doubt = ", which was wrong: others saw it before"
-        self.add("claimed", "time", f"at {_moment(said)}, by {self.name(statement.party)}'s clock{doubt}")
+        self.add("claimed", "time", f"at {moment(said)}, by {self.name(statement.party)}'s clock{doubt}")
+        if "author" in statement.body:
+            key, _ = verify_author(statement.body["author"], origin=statement.origin)
+            self.add(
+                "proved",
+                "author",
+                f"it carries words that the key {short_origin(key)} signed for this journal",
+            )
         if statement.kind not in self.kinds:
             self.add("claimed", "kind", f"unknown kind {statement.kind}: upgrade, or ask its application")
         if "level" in statement.body:
-            level = _plain(str(statement.body["level"]))
+            level = plain(str(statement.body["level"]))
             self.add(
                 "missing",
                 "level",
@@ -449,7 +453,7 @@ class _Check:
                 raise VerificationError("this payload is opened field by field; leave --payload out")
             self.opened = verify_fields(commitment, opening)
             for path, value in self.opened.items():
-                self.add("proved", "payload", f"it states {_plain(path)} = {_shown(value)}")
+                self.add("proved", "payload", f"it states {plain(path)} = {shown(value)}")
             self.add("claimed", "payload", f"that what it states is true is {self.name(self.party)}'s word")
         else:
             self._bytes(commitment, opening, payload)
@@ -476,23 +480,3 @@ class _Check:
 def journal_id(origin: str) -> bytes:
     """A journal's id on a chain: SHA-256 of its origin; 32 bytes."""
     return hashlib.sha256(origin.encode()).digest()
-
-
-def _short(origin: str) -> str:
-    party, _, journal = origin.partition("/")
-    return f"{party[:16]}…{party[-6:]}/{journal}"
-
-
-def _plain(text: str) -> str:
-    """An issuer's text, so that it cannot draw a line of its own on the verifier's screen."""
-    shown = text if text.isprintable() else repr(text)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

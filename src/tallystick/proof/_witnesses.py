@@ -4,8 +4,8 @@ The rules (C2SP tlog-witness, ``add-checkpoint``):
 
 - The caller says which size it thinks the witness has seen; another answer is a conflict, and the witness tells
   the size (the HTTP service answers 409).
-- A new head needs a consistency proof from the one that is remembered. Equal sizes with different roots, or a
-  proof that does not hold, is a fork: the first is evidence by itself and comes as a file.
+- A new head needs a consistency proof from the one that is remembered, or nothing is cosigned. Equal sizes with
+  different roots are a fork, and the evidence comes as a file.
 - The new state is on the disk *before* the cosignature leaves: a crash between the two only means that the
   caller asks again.
 - A witness that lost its state must not go on under its key: it could cosign a second history. Opening with a
@@ -128,7 +128,8 @@ class Witness:
             CardError: the cards do not verify, or are of another journal.
             NoteError: not signed by the journal's key.
             WitnessConflictError: another size is remembered; ``size`` tells which.
-            ForkError: not consistent with what is remembered.
+            ProofError: the proof does not lead from what is remembered to this head.
+            ForkError: another root at the size that is remembered.
             LockedError: another process of this party cosigns at this moment.
             StorageError: the state could not be written; nothing was signed.
         """
@@ -183,7 +184,11 @@ class Witness:
                 path=proof,
             )
         except ProofError as error:
-            raise ForkError("the new head does not follow the one that this witness has seen") from error
+            # A wrong proof convicts nobody: the caller may have sent the wrong one (C2SP tlog-witness: 422).
+            raise ProofError(
+                f"the proof does not lead from size {seen.size}, which this witness has seen, to the new head",
+                hint="send the journal's own consistency proof; if it has none, its history was changed",
+            ) from error
 
     def attest_anchor(self, claim: AnchorClaim, origin: str) -> NoteSignature:
         """Cosign that an anchor stands on the chain, after this party read it on its own node.

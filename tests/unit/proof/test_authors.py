@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,16 @@ from tests.proofs import EAST, NORTH, fixed_randomness
 
 from tallystick.errors import StatementError, VerificationError
 from tallystick.proof import (
+    Journal,
+    Receipt,
     decode_base64url,
     encode_base64url,
     format_did_key,
     sign_as_author,
+    verify,
     verify_author,
 )
+from tallystick.testing import ForgetfulFiles
 
 CONTENT = b"I consent\n\nto research"
 PART = sign_as_author(
@@ -88,3 +93,23 @@ def test_a_nonce_is_sixteen_bytes_of_base64url(nonce: bytes) -> None:
         verify_author(
             resigned(b"\n".join([*lines[:3], nonce, *lines[4:]])), network="pilot", origin=EAST.origin
         )
+
+
+def stated(author: dict[str, str]) -> Receipt:
+    """A receipt of a journal of EAST whose one statement carries an author's part."""
+    with Journal.open(Path("/journal"), party=EAST, files=ForgetfulFiles()) as journal:
+        entry = journal.append("document.recorded", {"author": author, "title": "consent"})
+        return journal.receipt(entry.id)
+
+
+def test_verification_says_which_key_signed_the_words_that_a_statement_carries() -> None:
+    report = verify(stated(PART))
+    assert report.standing("author") == "proved"
+    assert "did:key" in next(line.text for line in report.lines if line.topic == "author")
+
+
+def test_words_that_were_signed_for_another_journal_or_not_at_all_are_false() -> None:
+    elsewhere = sign_as_author(b"x", signer=NORTH.signer("author"), network="pilot", origin=NORTH.origin)
+    for author in (elsewhere, {**PART, "signature": elsewhere["signature"]}):
+        with pytest.raises(VerificationError):
+            verify(stated(author))

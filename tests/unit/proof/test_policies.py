@@ -46,7 +46,7 @@ WITNESSES, ANCHOR, PARTIES = DOCUMENT["witnesses"], DOCUMENT["anchor"], DOCUMENT
 @pytest.mark.parametrize(
     "changes",
     [
-        {"type": "x"}, {"more": 1}, {"name": ""}, {"name": 5}, {"name": "a\nb"}, {"name": "x" * 501}, {"parties": {}}, {"parties": [5]},
+        {"type": "x"}, {"more": 1}, {"ask": []}, {"name": ""}, {"name": 5}, {"name": "a\nb"}, {"name": "x" * 501}, {"parties": {}}, {"parties": [5]},
         {"parties": [{}]}, {"parties": [{"name": "A", "cards": []}]}, {"parties": [{"name": "A", "cards": ["x"]}]},
         {"parties": [{"name": "A", "cards": [5]}]}, {"parties": [{"name": "A", "cards": ["\ud800"]}]}, {"parties": [*PARTIES, PARTIES[0]]},
         {"parties": [*PARTIES, {**PARTIES[0], "name": "again"}]}, {"parties": []}, {"ask": ["luck"]}, {"ask": "party"}, {"ask": [[]]},

@@ -110,10 +110,10 @@ def test_two_roots_at_one_size_are_a_fork_with_evidence(witness: Witness) -> Non
     assert witness.size(NORTH.origin) == 7
 
 
-def test_a_larger_head_of_another_history_is_a_fork(witness: Witness) -> None:
+def test_a_larger_head_of_another_history_is_not_cosigned(witness: Witness) -> None:
     cosign(witness, 6)
     for proof in ([], [b"\x00" * 32], consistency_path(6, 8, node=SPLIT.node)):
-        with pytest.raises(ForkError):
+        with pytest.raises(ProofError):
             witness.cosign(SPLIT.checkpoint(8).note, cards=NORTH.cards, old_size=6, proof=proof)
     assert witness.size(NORTH.origin) == 6
 
