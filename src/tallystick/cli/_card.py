@@ -9,7 +9,7 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
-from tallystick.cli._output import Output, write_out
+from tallystick.cli._output import Output, fitted, write_out
 
 if TYPE_CHECKING:
     from tallystick.proof import PublicRole
@@ -67,7 +67,7 @@ def import_card(
     with open_node(workspace, read_only=True) as node:
         for file in files:
             peer = node.import_card(read_bytes(file))
-            out.line(f"{peer.name}, card {len(peer.cards)}")
+            out.line(fitted(peer.name, f"(card {len(peer.cards)})"))
             out.line(f"fingerprint  {peer.fingerprint}   <- read it out to each other")
             known.append({"fingerprint": peer.fingerprint, "id": peer.id, "name": peer.name})
     out.next("tallystick policy new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 import time
@@ -22,6 +23,7 @@ __all__ = ["Output", "at", "short", "show_error", "utc", "write_out"]
 WIDTH = 80
 PROGRESS_AFTER_S = 1.0
 _KEEP_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
+_COLOUR = re.compile(r"(\x1b\[[0-9]{1,2}m)")  # what `colour` writes
 _COLOURS = {"proved": "32", "claimed": "33", "missing": "35", "error": "31", "hint": "36", "caught": "32"}
 
 
@@ -38,6 +40,17 @@ def at(microseconds: int) -> str:
 def short(identifier: str, length: int = 12) -> str:
     """An identifier cut so that two people can still tell it apart."""
     return identifier if len(identifier) <= length + 1 else f"{identifier[:length]}…"
+
+
+def plain(text: str) -> str:
+    """Text of somebody else in one line that draws nothing: escapes and turning marks are shown, spaces told once."""
+    return " ".join(_still(text).split())
+
+
+def fitted(text: str, end: str = "") -> str:
+    """One line that never goes on in the next, where its words could pass for a line of ours."""
+    whole, end = plain(text), f" {end}" if end else ""
+    return f"{short(whole, WIDTH - len(end) - 1)}{end}"
 
 
 class Output:
@@ -58,19 +71,21 @@ class Output:
         """Write one line; a sentence that is wider than a narrow terminal goes on in the next, never inside a word."""
         if self.json or self.quiet:
             return
+        text = "".join(part if _COLOUR.fullmatch(part) else _still(part) for part in _COLOUR.split(text))
         whole = len(text) <= WIDTH
         for part in [text] if whole else textwrap.wrap(text, WIDTH, subsequent_indent="  ", **_KEEP_WORDS):
             _write(sys.stdout, part)
 
     def standing(self, standing: str, text: str) -> None:
         """Write a line of a report: what it is worth, then what it says."""
-        for number, line in enumerate(textwrap.wrap(text, WIDTH - 12, **_KEEP_WORDS) or [""]):
+        for number, line in enumerate(textwrap.wrap(plain(text), WIDTH - 12, **_KEEP_WORDS) or [""]):
             self.line(
                 f"  {colour(standing, f'{standing:<9}')} {line}" if number == 0 else f"  {'':<9} {line}"
             )
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table of at most 80 columns; the last column is cut when it is too long."""
+        rows = [[_still(cell) for cell in row] for row in rows]
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         widths[-1] = max(8, min(widths[-1], WIDTH - sum(widths[:-1]) - 2 * (len(head) - 1)))
         for row in [head, *rows]:
@@ -163,11 +178,11 @@ def show_error(error: Exception, output: Output, *, document: bool = True) -> No
         error_shown = error
     if output.verbose:
         _write(sys.stderr, "".join(traceback.format_exception(error)).rstrip())
-    _write(sys.stderr, f"error: {error_shown.message}")
+    _write(sys.stderr, f"error: {_still(error_shown.message)}")
     for note in getattr(error, "__notes__", []):
         _write(sys.stderr, f"where: {note}")
     if error_shown.hint:
-        _write(sys.stderr, f"hint: {error_shown.hint}")
+        _write(sys.stderr, f"hint: {_still(error_shown.hint)}")
     if document:
         output.result(
             {"error": {"code": error_shown.code, "hint": error_shown.hint, "message": error_shown.message}}
@@ -184,6 +199,11 @@ def write_out(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise StorageError(f"{path} could not be written: {error.strerror}") from error
+
+
+def _still(text: str) -> str:
+    """The text without what would move a cursor; its spaces stay."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _plain(value: object) -> object:

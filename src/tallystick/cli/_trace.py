@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli._command import Workspace, command
-from tallystick.cli._output import Output, colour, short
+from tallystick.cli._output import Output, colour, fitted, plain, short
 from tallystick.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -116,14 +116,14 @@ def _own(start: str, workspace: Path) -> tuple[Receipt, Callable[[str], Receipt 
 
 
 def _show(out: Output, hop: Hop, depth: int, remarks: Mapping[tuple[str, str], str]) -> None:
-    out.line(f"{hop.kind} {short(hop.statement_id, 8)} {hop.by}")
+    out.line(fitted(f"{hop.kind} {short(hop.statement_id, 8)} {hop.by}"))
     _children(out, hop, "", depth, remarks)
 
 
 def _children(out: Output, hop: Hop, lead: str, depth: int, remarks: Mapping[tuple[str, str], str]) -> None:
     for number, child in enumerate(hop.hops):
         last = number == len(hop.hops) - 1
-        text = f"{lead}{'└─' if last else '├─'} {child.label}: {child.kind or '?'} {short(child.statement_id, 8)} {child.by}"
+        text = f"{lead}{'└─' if last else '├─'} {child.label}: {child.kind or '?'} {short(child.statement_id, 8)} {plain(child.by)}"
         standing = colour(
             {"recorded": "proved", "re-executed": "proved"}.get(child.standing, child.standing),
             child.standing,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli._command import command
-from tallystick.cli._output import Output, show_error, write_out
+from tallystick.cli._output import Output, fitted, show_error, write_out
 from tallystick.errors import (
     ForkError,
     InputError,
@@ -180,7 +180,9 @@ def _lines(report: Report) -> list[dict[str, str]]:
 
 
 def _show(out: Output, report: Report) -> None:
-    out.line(f"{report.kind} by {report.by}")
+    mark = "(unconfirmed)"
+    by = report.by.removesuffix(mark)
+    out.line(fitted(f"{report.kind} by {by}", mark if by != report.by else ""))
     for line in report.lines:
         out.standing(line.standing, line.text)
 
