@@ -160,7 +160,8 @@ def _one(
 
 def _false(out: Output, path: Path, error: TallystickError) -> dict[str, Any]:
     report = getattr(error, "report", None)
-    out.line(f"{path.name}: FALSE")
+    # What proves too little is not false, and is not called so.
+    out.line(f"{path.name}: {'FALSE' if report is None else 'less than your policy asks'}")
     if report is not None:
         _show(out, report)
     show_error(error, out, document=False)

@@ -54,3 +54,16 @@ def test_evidence_of_a_strangers_fork_does_not_meet_a_policy(
     assert "signed two histories" in capsys.readouterr().out.replace("\n  ", " ")
     assert run(["verify", str(path), "--json"]) == 1
     assert '"intact": false' in capsys.readouterr().out
+
+
+def test_what_proves_too_little_is_not_called_false(
+    tmp_path: Path, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = Log(STRANGER)
+    log.record()
+    path = tmp_path / "r.json"
+    path.write_bytes(log.receipt(0).format())
+    assert run(["verify", str(path), "--policy", str(mine)]) == 1
+    said = capsys.readouterr().out
+    assert "FALSE" not in said
+    assert "less than your policy asks" in said
