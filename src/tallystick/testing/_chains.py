@@ -260,8 +260,7 @@ def _estimates_gas_that_suffices(bench: _Bench) -> None:
 def _refuses_bad_transactions(bench: _Bench) -> None:
     account, poor = bench.account(), bench.account(funded=False)
     call = Call(account.address, b"", 1)
-    first = bench.sign(account, call)
-    bench.chain.send(first)
+    bench.mine(account, call)
     bench.mine(account, call)
     used = bench.sign(account, Call(account.address, b"", 2), nonce=0)
     _raises(NonceError, lambda: bench.chain.send(used), "a nonce used before")
