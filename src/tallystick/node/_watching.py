@@ -67,7 +67,8 @@ class Witnessing(Evidence):
             NotFoundError: the asking party is not known here.
             CardError: its cards contradict the ones known.
             WitnessConflictError: the ask starts from another size than this witness has seen.
-            ForkError: the head does not follow what this witness has seen.
+            ForkError: another root at a size that was seen.
+            ProofError: the head does not follow what this witness has seen.
         """
         known = self.peers.get(ask.checkpoint.origin).cards
         shorter, longer = sorted((known, ask.cards), key=len)

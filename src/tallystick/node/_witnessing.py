@@ -97,7 +97,8 @@ def sign_ask(witness: Witness, ask: WitnessAsk) -> Checkpoint:
 
     Raises:
         WitnessConflictError: the ask carries no proof from the size that this witness has seen.
-        ForkError: the head does not follow; see its evidence.
+        ForkError: another root at a size that was seen; see its evidence.
+        ProofError: the head does not follow what this witness has seen.
     """
     seen = witness.size(ask.checkpoint.origin)
     if seen in (0, ask.checkpoint.size):
