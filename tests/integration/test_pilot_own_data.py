@@ -39,6 +39,15 @@ def test_columns_of_any_name_are_learned_from(
     assert run(words) == 0, capsys.readouterr().err
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "<b>&amp;</b>" not in page
+    # Some forgeries show only in company: what is to be typed for each stands beside them.
+    monkeypatch.chdir(tmp_path / "out" / "forged")
+    typed = [
+        line.split()[1:]
+        for line in Path("README.txt").read_text("utf-8").splitlines()
+        if "  tallystick" in line
+    ]
+    assert len([words for words in typed if words[0] == "verify"]) == 12
+    assert {run(words) for words in typed if words[0] == "verify" and "--rpc" not in words} == {1}
 
 
 def test_force_never_takes_the_table_that_it_was_given(tmp_path: Path) -> None:

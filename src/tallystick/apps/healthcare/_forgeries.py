@@ -93,6 +93,7 @@ def forge(evidence: Evidence, directory: Path, policy: Path, *, rpc: str) -> lis
     """
     forgeries = [*_of_the_journal(evidence), *_of_the_receipt(evidence, rpc), *_of_names(evidence)]
     made = [_written(forgery, directory) for forgery in forgeries]
+    (directory / "README.txt").write_text(_guide(forgeries, made, rpc), encoding="utf-8")
     policies = [policy if forgery.named else None for forgery in forgeries]
     # Many forgeries are of the same file: each genuine one is verified once.
     pairs = {(control, whose) for (_, control, _), whose in zip(made, policies, strict=True)}
@@ -111,6 +112,20 @@ def forge(evidence: Evidence, directory: Path, policy: Path, *, rpc: str) -> lis
         }
         for forgery, one, whose, verdict in zip(forgeries, made, policies, verdicts, strict=True)
     ]
+
+
+def _guide(forgeries: Sequence[Forgery], made: Sequence[Any], rpc: str) -> str:
+    """What to type for each forgery: some are false only beside another file, a payload or a chain."""
+    lines = ["Forgeries, and what catches each. Typed in this directory, every `verify` ends with 1.", ""]
+    for forgery, (files, _, options) in zip(forgeries, made, strict=True):
+        words = [path.name for path in files] + (["--policy", "../policy.json"] if forgery.named else [])
+        words += [option if option.startswith(("-", "http")) else Path(option).name for option in options]
+        lines.append(f"{forgery.name}: {forgery.what}")
+        if rpc in words:
+            lines.append("  tallystick chain serve ../chain.sqlite   # in another terminal, first")
+            words[words.index(rpc)] = "http://127.0.0.1:8545"
+        lines += [f"  tallystick verify {' '.join(words)}", ""]
+    return "\n".join(lines)
 
 
 def _written(forgery: Forgery, directory: Path) -> tuple[list[Path], tuple[Any, ...], list[str]]:
