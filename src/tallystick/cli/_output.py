@@ -24,6 +24,8 @@ WIDTH = 80
 PROGRESS_AFTER_S = 1.0
 _KEEP_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 _COLOUR = re.compile(r"(\x1b\[[0-9]{1,2}m)")  # what `colour` writes
+_SETTINGS = "tallystick.toml"
+_LIVED_ON = frozenset({_SETTINGS, "keys.json", "keys.next.json", "witness.json", "anchors.json"})
 _COLOURS = {"proved": "32", "claimed": "33", "missing": "35", "error": "31", "hint": "36", "caught": "32"}
 
 
@@ -193,12 +195,21 @@ def write_out(path: Path, data: bytes) -> None:
     """Write a file that the caller named.
 
     Raises:
-        StorageError: it could not be written.
+        StorageError: it could not be written, or a workspace lives on that file.
     """
+    if path.exists() and _is_lived_on(path.resolve()):
+        raise StorageError(f"{path} belongs to the workspace, and is not replaced", hint="name another file")
     try:
         path.write_bytes(data)
     except OSError as error:
         raise StorageError(f"{path} could not be written: {error.strerror}") from error
+
+
+def _is_lived_on(path: Path) -> bool:
+    """Say whether a file is one that a workspace cannot lose: a typing error must not take the keys."""
+    if (path.parent / _SETTINGS).exists() and (path.name in _LIVED_ON or path.suffix == ".sqlite"):
+        return True
+    return any((top.parent / _SETTINGS).exists() and top.name in ("journal", "peers") for top in path.parents)
 
 
 def _still(text: str) -> str:

@@ -34,3 +34,19 @@ def test_a_path_of_the_wrong_kind_is_the_surroundings_fault(
     assert "defect" not in said
     assert "directory" in said.lower()
     assert (tmp_path / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize("file", ["keys.json", "tallystick.toml", "witness.json", "journal/checkpoints"])
+def test_no_output_replaces_what_a_workspace_lives_on(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TALLYSTICK_PASSPHRASE", "correct horse")
+    assert run(["init", "a", "--name", "A", "-q"]) == 0
+    assert run(["record", "document.recorded", "--set", "title=x", "-w", "a", "-q"]) == 0
+    before = (tmp_path / "a" / file).read_bytes()
+    assert run(["receipt", "0", "-o", f"a/{file}", "-w", "a"]) == 1
+    assert "belongs to the workspace" in capsys.readouterr().err
+    assert (tmp_path / "a" / file).read_bytes() == before
+    for _ in range(2):  # an earlier receipt may be replaced, inside of a workspace too
+        assert run(["receipt", "0", "-o", "a/r.receipt.json", "-w", "a"]) == 0
