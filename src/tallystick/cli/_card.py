@@ -67,7 +67,7 @@ def import_card(
     with open_node(workspace, read_only=True) as node:
         for file in files:
             peer = node.import_card(read_bytes(file))
-            out.line(fitted(peer.name, f"(card {len(peer.cards)})"))
+            out.line(fitted(f"{peer.name},", f"card {len(peer.cards)}"))
             out.line(f"fingerprint  {peer.fingerprint}   <- read it out to each other")
             known.append({"fingerprint": peer.fingerprint, "id": peer.id, "name": peer.name})
     out.next("tallystick policy new")
