@@ -174,6 +174,7 @@ class Node(Witnessing):
                 workspace.journal,
                 party=party,
                 clock=means.clock,
+                bounds=settings.clock,
                 kinds=means.kinds,
                 randomness=means.randomness,
                 remembered=remembered,

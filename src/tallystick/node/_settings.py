@@ -15,6 +15,10 @@ anchors = "0x..."           # address of the Anchors contract
 [anchor]
 every_statements = 1000     # anchor when so many statements are new
 every_seconds = 60          # or when the oldest new one is so old
+
+[clock]
+behind_s = 300              # seconds that the clock may stand behind the last statement
+idle_days = 366             # days that it may stand ahead of it
 """
 
 from __future__ import annotations
@@ -31,11 +35,13 @@ from typing import Any, cast
 
 from tallystick.chain import Profile, parse_profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
+from tallystick.proof import ClockBounds
 
 __all__ = ["SETTINGS_FILE", "AnchorSettings", "ChainSettings", "Settings"]
 
 SETTINGS_FILE = "tallystick.toml"
 SETTINGS_VERSION = 1
+_TABLES = ("anchor", "chain", "clock")
 SETTINGS_LIMIT = 64 * 1024  # bytes
 _address = re.compile(r"0x[0-9a-f]{40}").fullmatch
 
@@ -95,6 +101,7 @@ class Settings:
     journal: str = "main"
     chain: ChainSettings | None = None
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
+    clock: ClockBounds = field(default_factory=ClockBounds)
 
     @classmethod
     def read(cls, workspace: Path) -> Settings:
@@ -138,16 +145,21 @@ class Settings:
             raise UnknownFormatError(f"{SETTINGS_FILE} must have version {SETTINGS_VERSION}, got {version}")
         chain = ChainSettings.parse(document.pop("chain"), workspace) if "chain" in document else None
         anchor = _section("anchor", document.pop("anchor", {}), AnchorSettings)
-        settings = cast(Settings, _section("", document, cls, required=("name",), skip=("chain", "anchor")))
-        return replace(settings, chain=chain, anchor=cast(AnchorSettings, anchor))
+        clock = _section("clock", document.pop("clock", {}), ClockBounds)
+        settings = cast(Settings, _section("", document, cls, required=("name",), skip=_TABLES))
+        return replace(
+            settings, chain=chain, anchor=cast(AnchorSettings, anchor), clock=cast(ClockBounds, clock)
+        )
 
     def format(self, workspace: Path) -> str:
         """Write settings as TOML text; `parse` reads it back equal."""
-        lines = [f"version = {SETTINGS_VERSION}", *_lines(self, skip=("chain", "anchor"))]
+        lines = [f"version = {SETTINGS_VERSION}", *_lines(self, skip=_TABLES)]
         if self.chain is not None:
             lines += ["", "[chain]", *self.chain.lines(workspace)]
         if self.anchor != AnchorSettings():
             lines += ["", "[anchor]", *_lines(self.anchor)]
+        if self.clock != ClockBounds():
+            lines += ["", "[clock]", *_lines(self.clock)]
         return "\n".join(lines) + "\n"
 
 

@@ -32,6 +32,7 @@ from tallystick.proof._commitments import (
     verify_bytes,
     verify_fields,
 )
+from tallystick.proof._drafts import ClockBounds
 from tallystick.proof._encoding import (
     check_format,
     decode_base64,
@@ -104,6 +105,7 @@ __all__ = [
     "Card",
     "Checkpoint",
     "Clock",
+    "ClockBounds",
     "Draft",
     "Ed25519Signer",
     "Endpoint",

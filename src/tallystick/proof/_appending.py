@@ -15,6 +15,7 @@ from typing import TypeVar
 from tallystick.errors import StorageError
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._drafts import (
+    ClockBounds,
     Draft,
     Ref,
     check_drafts,
@@ -53,6 +54,7 @@ class Appending:
         store: brought to its head.
         sign: signs a size and a root.
         clock: microseconds since the epoch.
+        bounds: how far the clock is believed.
         kinds: the kinds that may be appended.
         randomness: source of nonces.
         payloads: gives the store of payloads; it is not made before it is needed.
@@ -66,6 +68,7 @@ class Appending:
         *,
         sign: Sign,
         clock: Clock,
+        bounds: ClockBounds,
         kinds: Kinds,
         randomness: Randomness,
         payloads: Callable[[], Payloads],
@@ -75,6 +78,7 @@ class Appending:
         self._store = store
         self._sign = sign
         self._clock = clock
+        self._bounds = bounds
         self._kinds = kinds
         self._randomness = randomness
         self._payloads = payloads
@@ -94,7 +98,7 @@ class Appending:
         check_drafts(drafts, self._kinds)
         with self._ordering:
             self.refuse()
-            times = give_times(drafts, now=self._clock(), last=self._last_at)
+            times = give_times(drafts, now=self._clock(), last=self._last_at, bounds=self._bounds)
             refs, sealed = self._stopping(lambda: self._commit_payloads(drafts))
             batch = _Batch(format_drafts(drafts, times=times, refs=refs, origin=self._store.origin), sealed)
             self._queue.append(batch)
@@ -108,7 +112,7 @@ class Appending:
             return self._store.head.size
         with self._ordering:
             self.refuse()
-            self._last_at = check_ready(entries, now=self._clock(), last=self._last_at)
+            self._last_at = check_ready(entries, now=self._clock(), last=self._last_at, bounds=self._bounds)
             batch = _Batch(entries)
             self._queue.append(batch)
         self._wait(batch)

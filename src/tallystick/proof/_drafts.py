@@ -20,7 +20,6 @@ from tallystick.proof._encoding import JSON_INTEGER_LIMIT, format_json
 from tallystick.proof._kinds import Kinds
 from tallystick.proof._statements import STATEMENT_SIZE_LIMIT, PayloadRef, format_statement
 
-CLOCK_BEHIND_LIMIT = 5 * 60 * 1_000_000  # microseconds that the clock may stand behind the last statement
 CLOCK_AHEAD_LIMIT = 5 * 60 * 1_000_000  # microseconds that a given time may lie ahead of the clock
 Ref = tuple[str, str, str, str, int]
 """The fields of `PayloadRef`, in its order."""
@@ -28,6 +27,20 @@ Ref = tuple[str, str, str, str, int]
 _NOTHING = bytes(32)
 COMMITMENT_PREFIX = b"tallystick/commitment/v1\x00"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+@dataclass(frozen=True, slots=True)
+class ClockBounds:
+    """How far a journal believes its clock.
+
+    Args:
+        behind_s: seconds that the clock may stand behind the last statement. Raise it once to go on after statements
+            were recorded with a clock that was ahead: what follows then takes the next microseconds.
+        idle_days: days that may lie between two statements; a clock that jumps further would lock the journal there.
+    """
+
+    behind_s: int = 300
+    idle_days: int = 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +88,22 @@ def check_drafts(drafts: Sequence[Draft], kinds: Kinds) -> None:
             )
 
 
-def give_times(drafts: Sequence[Draft], *, now: int, last: int) -> list[int]:
+def give_times(
+    drafts: Sequence[Draft], *, now: int, last: int, bounds: ClockBounds = ClockBounds()
+) -> list[int]:
     """Give every draft its time, strictly increasing.
 
     Args:
         drafts: in order.
         now: the clock, microseconds.
         last: time of the last statement.
+        bounds: how far the clock is believed.
 
     Raises:
-        ClockError: the clock went back by more than `CLOCK_BEHIND_LIMIT`.
+        ClockError: the clock is out of its bounds.
         StatementError: a given time is not after the one before, or beyond `CLOCK_AHEAD_LIMIT`.
     """
-    check_clock(now=now, last=last)
+    check_clock(now=now, last=last, bounds=bounds)
     times = []
     for draft in drafts:
         at = draft.at
@@ -104,14 +120,23 @@ def give_times(drafts: Sequence[Draft], *, now: int, last: int) -> list[int]:
     return times
 
 
-def check_clock(*, now: int, last: int) -> None:
-    """Refuse to write with a clock that went back.
+def check_clock(*, now: int, last: int, bounds: ClockBounds) -> None:
+    """Refuse to write with a clock that went back, or far ahead.
 
     Raises:
-        ClockError: it stands more than `CLOCK_BEHIND_LIMIT` behind the last statement.
+        ClockError: it is out of its bounds against the last statement.
     """
-    if last - now > CLOCK_BEHIND_LIMIT:
-        raise ClockError(f"the clock stands {(last - now) // 1_000_000} s behind the last statement")
+    apart_s = (now - last) // 1_000_000
+    if -apart_s > bounds.behind_s:
+        raise ClockError(
+            f"the clock stands {-apart_s} s behind the last statement",
+            hint="set the machine's clock; if it is right and was ahead before, raise clock.behind_s to that number",
+        )
+    if last and apart_s > bounds.idle_days * 86_400:
+        raise ClockError(
+            f"the clock stands {apart_s // 86_400} days ahead of the last statement",
+            hint="set the machine's clock; if it is right, raise clock.idle_days to that number",
+        )
 
 
 def commit_many(drafts: Sequence[Draft], keys: Mapping[str, bytes], nonces: bytes) -> list[Ref | None]:
@@ -252,17 +277,17 @@ def _has_sixteen_digits(heads: bytes, count: int) -> bool:
     return len(heads.translate(None, b"0123456789")) == 7 * count and b"0" not in heads[6::23]
 
 
-def check_ready(entries: Sequence[bytes], *, now: int, last: int) -> int:
+def check_ready(entries: Sequence[bytes], *, now: int, last: int, bounds: ClockBounds = ClockBounds()) -> int:
     """Check ready statements cheaply: size, beginning, increasing times.
 
     Returns:
         The last one's time.
 
     Raises:
-        ClockError: the clock went back.
+        ClockError: the clock is out of its bounds.
         StatementError: out of bounds.
     """
-    check_clock(now=now, last=last)
+    check_clock(now=now, last=last, bounds=bounds)
     if entries and max(map(len, entries)) > STATEMENT_SIZE_LIMIT:
         raise StatementError(f"a statement must have at most {STATEMENT_SIZE_LIMIT} bytes")
     heads = [entry[:23] for entry in entries]

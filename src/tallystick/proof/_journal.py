@@ -35,7 +35,7 @@ from tallystick.proof._cards import Card
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._commitments import open_fields
 from tallystick.proof._cosigned import Cosigned
-from tallystick.proof._drafts import Draft, time_of
+from tallystick.proof._drafts import ClockBounds, Draft, time_of
 from tallystick.proof._encoding import encode_base64, encode_base64url
 from tallystick.proof._entries import Entry, walk_entries
 from tallystick.proof._files import Files, OsFiles, make_directories
@@ -77,6 +77,7 @@ class Journal:
         *,
         party: Party,
         clock: Clock = system_clock,
+        bounds: ClockBounds = ClockBounds(),  # noqa: B008 - frozen
         kinds: Kinds = STANDARD_KINDS,
         files: Files | None = None,
         randomness: Randomness = os.urandom,
@@ -90,6 +91,7 @@ class Journal:
             path: the journal's directory.
             party: its log key signs.
             clock: microseconds since the epoch.
+            bounds: how far the clock is believed.
             kinds: the kinds that may be appended.
             files: file operations.
             randomness: source of keys and nonces.
@@ -131,6 +133,7 @@ class Journal:
             store,
             sign=sign,
             clock=clock,
+            bounds=bounds,
             kinds=kinds,
             randomness=randomness,
             payloads=journal._payload_store,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tallystick.chain import Profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
 from tallystick.node._settings import AnchorSettings, ChainSettings, Settings
+from tallystick.proof import ClockBounds
 
 HERE = Path("/workspace")
 FULL = Settings(
@@ -71,3 +72,9 @@ def test_a_directory_without_settings_is_no_workspace(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         Settings.read(tmp_path)
     assert "tallystick init" in caught.value.hint
+
+
+def test_the_bounds_of_the_clock_are_read_and_written_back() -> None:
+    settings = Settings.parse('version = 1\nname = "A"\n[clock]\nbehind_s = 7200', HERE)
+    assert settings.clock == ClockBounds(behind_s=7200)
+    assert Settings.parse(settings.format(HERE), HERE) == settings

@@ -21,6 +21,7 @@ from tallystick.errors import (
     UnknownFormatError,
 )
 from tallystick.proof import (
+    ClockBounds,
     Draft,
     Journal,
     Party,
@@ -200,6 +201,29 @@ def test_the_clock_is_checked_against_what_an_earlier_process_wrote(
     clock.now -= 3_600_000_000
     with Journal.open(HOME, party=PARTY, files=files, clock=clock) as journal, pytest.raises(ClockError):
         fill(journal, 1)
+
+
+def test_a_clock_that_jumped_far_ahead_locks_no_journal(journal: Journal, clock: Clock) -> None:
+    fill(journal, 1)
+    clock.now += 70 * 366 * 86_400_000_000
+    with pytest.raises(ClockError) as refused:
+        fill(journal, 1)
+    assert "idle_days" in refused.value.hint
+    clock.now = START + 7
+    fill(journal, 1)
+    assert journal.size == 2
+
+
+def test_after_a_clock_that_was_ahead_the_owner_can_go_on(files: ForgetfulFiles, clock: Clock) -> None:
+    hour = 3_600_000_000
+    clock.now += hour
+    with Journal.open(HOME, party=PARTY, files=files, clock=clock) as journal:
+        fill(journal, 1)
+    clock.now -= hour
+    bounds = ClockBounds(behind_s=3600)
+    with Journal.open(HOME, party=PARTY, files=files, clock=clock, bounds=bounds) as journal:
+        fill(journal, 1)
+        assert journal.statement(1).at == journal.statement(0).at + 1
 
 
 def test_a_given_time_is_kept(journal: Journal) -> None:
