@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import orjson
 
-from tallystick.errors import DefectError, StorageError, TallystickError
+from tallystick.errors import DefectError, NotFoundError, StorageError, TallystickError
 
 __all__ = ["Output", "at", "short", "show_error", "utc", "write_out"]
 
@@ -199,8 +199,16 @@ def write_out(path: Path, data: bytes) -> None:
     """
     if path.exists() and _is_lived_on(path.resolve()):
         raise StorageError(f"{path} belongs to the workspace, and is not replaced", hint="name another file")
+    from tallystick.proof import OsFiles, write_atomically
+
     try:
-        path.write_bytes(data)
+        if not path.exists() or path.is_file():
+            # A full disk must not leave half a receipt where a whole one was.
+            write_atomically(OsFiles(), path.resolve(), data, mode=0o644)
+        else:
+            path.write_bytes(data)  # a pipe or a terminal
+    except NotFoundError as error:
+        raise StorageError(f"{path} could not be written: there is no such directory") from error
     except OSError as error:
         raise StorageError(f"{path} could not be written: {error.strerror}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -86,13 +87,20 @@ def make_policy(
 
     Args:
         name: whose policy it is.
-        parties: known parties; their names must differ.
+        parties: known parties.
         need: how many other parties must have witnessed; by default the smallest number of which no two
             histories can both have so many.
         anchor: the chain that counts.
         ask: what must be proved.
     """
-    pinned = tuple(PinnedParty(party.name, party.cards) for party in parties)
+    names = Counter(party.name for party in parties)
+    # A name is whatever its owner wrote: who shares one with somebody is told apart by the fingerprint.
+    pinned = tuple(
+        PinnedParty(
+            party.name if names[party.name] == 1 else f"{party.name} ({party.fingerprint[:9]})", party.cards
+        )
+        for party in parties
+    )
     witnesses = None
     if len(parties) > 1:
         others = len(parties) - 1

@@ -21,8 +21,8 @@ from tallystick.errors import (
     RollbackError,
     VerificationError,
 )
-from tallystick.node import Consortium, Node, found
-from tallystick.proof import Policy, verify
+from tallystick.node import CardFile, Consortium, Node, found, make_policy
+from tallystick.proof import Party, Policy, verify
 
 TITLE = {"title": "protocol"}
 
@@ -238,3 +238,21 @@ def test_a_note_about_another_anchor_is_not_kept(consortium: Consortium) -> None
     with pytest.raises(VerificationError):
         first.add_anchor_note(bytes(broken))
     assert not any(claim.note for claim in first.claims)
+
+
+def test_a_stranger_who_takes_a_known_name_does_not_block_a_policy() -> None:
+    parties = [CardFile(Party.create("Bank A").cards), CardFile(Party.create("Bank A").cards)]
+    names = [party.name for party in make_policy("mine", parties).parties]
+    assert len(set(names)) == 2
+    assert all(
+        name.startswith("Bank A (") and party.fingerprint.startswith(name[8:-1])
+        for name, party in zip(names, parties, strict=True)
+    )
+
+
+def test_the_outbox_is_for_its_owner_only(consortium: Consortium) -> None:
+    consortium.nodes[0].record("document.recorded", {"title": "x"})
+    consortium.anchor()
+    found_ones = list(consortium.nodes[0].workspace.path.glob("outbox-*.sqlite"))
+    assert found_ones
+    assert all(path.stat().st_mode & 0o077 == 0 for path in found_ones)

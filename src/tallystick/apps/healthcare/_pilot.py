@@ -33,7 +33,17 @@ from tallystick.errors import ConfigurationError, DataError, DefectError, Storag
 from tallystick.learning import FederatedRun, Site, run_rounds
 from tallystick.models import Split, Table, split
 from tallystick.node import Consortium, Node
-from tallystick.proof import Bundle, Receipt, format_bundle, format_policy, trace, verify, verify_bundle
+from tallystick.proof import (
+    Bundle,
+    OsFiles,
+    Receipt,
+    format_bundle,
+    format_policy,
+    trace,
+    verify,
+    verify_bundle,
+    write_atomically,
+)  # fmt: skip
 from tallystick.report import render
 
 __all__ = ["PilotOptions", "Step", "run_pilot"]
@@ -157,7 +167,7 @@ class _Pilot:
         self.on_step(step)
 
     def run(self) -> dict[str, Any]:
-        (self.out / "passphrase.txt").write_text(PASSPHRASE + "\n")
+        write_atomically(OsFiles(), self.out / "passphrase.txt", f"{PASSPHRASE}\n".encode())  # mode 0600
         (self.out / "data-card.txt").write_text(card_text(data_card(self.table)))
         with Consortium(
             self.table.site_names, directory=self.out, passphrase=PASSPHRASE, heads=self.out / "heads"
