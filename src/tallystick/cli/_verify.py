@@ -131,7 +131,7 @@ def _verified(
     code = FALSE if failed or split else 0 if mine else NOBODY_NAMED
     if code == NOBODY_NAMED:
         out.line("intact, but you named nobody: give a policy with --policy to have names proved")
-    out.result({"exit_code": code, "files": results})
+    out.result({"exit_code": code, "files": results, "fork": split})
     return code
 
 
@@ -247,8 +247,8 @@ def _bundle(
     }
 
 
-def _compare(out: Output, receipts: list[Receipt], evidence: Path | None) -> bool:
-    """Look for two histories of one journal among everything that was given."""
+def _compare(out: Output, receipts: list[Receipt], evidence: Path | None) -> str | None:
+    """Look for two histories of one journal among everything that was given; say what was found."""
     from tallystick.proof import compare_receipts
 
     places: dict[tuple[str, str, int], Receipt] = {}
@@ -260,8 +260,8 @@ def _compare(out: Output, receipts: list[Receipt], evidence: Path | None) -> boo
             except ForkError as error:
                 _keep(error, evidence)
                 show_error(error, out, document=False)
-                return True
-    return False
+                return error.message
+    return None
 
 
 def _keep(error: ForkError, evidence: Path | None) -> None:

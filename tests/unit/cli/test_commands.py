@@ -236,6 +236,9 @@ def test_two_histories_are_called_out_when_they_are_shown_together(
         ok(f"receipt 0 -o {number}.json -w a{number}", capsys)
     assert "two roots at one size" in ok("verify 1.json 2.json --evidence fork.json", capsys, code=1)
     assert "signed two histories" in " ".join(ok("verify fork.json", capsys, code=1).split())
+    document = as_json("verify 1.json 2.json", capsys, code=1)
+    assert isinstance(document, dict)
+    assert "two roots at one size" in document["fork"]
 
 
 def test_bundles_and_tiles_are_exported(place: Path, capsys: Said) -> None:
