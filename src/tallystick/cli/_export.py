@@ -37,7 +37,10 @@ def bundle(
             wanted = [node.find(statement).index for statement in statements]
         else:
             wanted = [entry.index for entry in node.log(kind=kind)]
-        data = node.bundle(wanted, disclose=lambda entry: [] if opened and entry.statement.payload else None)
+        with out.waiting(f"making {len(wanted):,} receipts"):
+            data = node.bundle(
+                wanted, disclose=lambda entry: [] if opened and entry.statement.payload else None
+            )
     write_out(output, data)
     out.line(f"{output}: {len(wanted):,} receipts, {len(data):,} bytes")
     out.next(f"tallystick verify {output}")
@@ -53,7 +56,7 @@ def tiles(
     """Write the journal's hash tiles (C2SP tlog-tiles): what anybody may see, and no statement."""
     from tallystick.proof import export_tiles
 
-    with open_node(workspace, read_only=True) as node:
+    with open_node(workspace, read_only=True) as node, out.waiting("writing tiles"):
         count = export_tiles(node.journal, directory)
         size = node.journal.size
     out.line(f"{directory}: {count:,} files for size {size:,}; serve them as they are")

@@ -186,7 +186,8 @@ def anchor(
             out.line("not due yet")
             out.result({"anchors": []})
             return
-        fresh = node.anchor(timeout_s=timeout)
+        with out.waiting("waiting for the chain"):
+            fresh = node.anchor(timeout_s=timeout)
     for claim in fresh:
         out.line(f"size {claim.size:,} stands in block {claim.block:,} of chain {claim.chain_id}")
     if not fresh:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import textwrap
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -126,6 +127,31 @@ class Output:
             yield bar.update
         finally:
             bar.close()
+
+    @contextmanager
+    def waiting(self, label: str) -> Iterator[None]:
+        """Show on stderr what is going on, once it has taken a second; for work whose end is not known."""
+        if self.json or self.quiet or not sys.stderr.isatty():
+            yield
+            return
+        line = f"{label} …"
+        shown = threading.Event()
+
+        def show() -> None:
+            shown.set()
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+        timer = threading.Timer(PROGRESS_AFTER_S, show)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+            if shown.is_set():
+                sys.stderr.write("\r" + " " * len(line) + "\r")
 
 
 class _Bar:

@@ -58,7 +58,8 @@ def trace_links(
     checks = {key: check for app_found in installed_apps() for key, check in app_found.checks().items()}
     first, resolve, close = _start(start, wanted, bundle, workspace)
     try:
-        hop = trace(first, resolve=resolve, checks=checks, policy=mine)
+        with out.waiting("following the links"):
+            hop = trace(first, resolve=resolve, checks=checks, policy=mine)
     finally:
         close()
     remarks = {key: text for app_found in installed_apps() for key, text in app_found.remarks.items()}

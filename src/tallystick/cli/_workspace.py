@@ -111,7 +111,7 @@ def backup(
     from tallystick.cli._node import open_node
     from tallystick.node import backup as write
 
-    with open_node(workspace) as node:
+    with open_node(workspace) as node, out.waiting("writing the backup"):
         made = write(node, file)
     out.line(f"{file}: {made.size:,} statements, {made.files} files, {made.bytes:,} bytes before compression")
     out.line("keep the passphrase somewhere else")
@@ -141,7 +141,8 @@ def restore(
     from tallystick.node import ask_chain
     from tallystick.node import restore as read
 
-    found = read(file, directory)
+    with out.waiting("restoring"):
+        found = read(file, directory)
     out.line(f"{directory}: {found.size:,} statements of")
     out.line(found.origin)
     anchored = None
