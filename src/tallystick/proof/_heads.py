@@ -112,10 +112,6 @@ class Heads:
         """Remember that hashes and offsets are synced up to ``size``."""
         self._mark(1, size)
 
-    def sync_marks(self) -> None:
-        """Make the marks durable."""
-        self._marks.sync()
-
     def close(self) -> None:
         """Close all files."""
         self._file.close()

@@ -16,7 +16,6 @@ from pathlib import Path
 from tallystick.errors import (
     ConfigurationError,
     DamagedError,
-    NotFoundError,
     RollbackError,
     UnknownFormatError,
 )
@@ -109,16 +108,3 @@ class HeadFile:
         """Make it durable and close it."""
         self._file.sync()
         self._file.close()
-
-
-def read_head_file(files: Files, path: Path) -> Checkpoint | None:
-    """Read a head file without making one."""
-    try:
-        files.open(path).close()
-    except NotFoundError:
-        return None
-    kept = HeadFile(files, path)
-    try:
-        return kept.read()
-    finally:
-        kept._file.close()
