@@ -2,13 +2,16 @@
 
     TallystickError
     ├─ InputError               the caller gave something that cannot be used
+    │  ├─ AccessDeniedError     a permit, a control or a rule of oversight says no
     │  ├─ ConfigurationError    a setting, a workspace or a profile does not fit
     │  ├─ DataError             a table or a file cannot be used for learning
+    │  ├─ DeadlineError         the time for it is over
     │  ├─ DisclosureError       a field that is not there, or a payload that is not kept
     │  ├─ KeyFileError          wrong passphrase, damaged or badly protected key file
     │  ├─ ModelInputError       an input that the model cannot score
     │  ├─ NotFoundError         no such statement, party or file
     │  ├─ PolicyError           a verifier's policy that is malformed or can never be met
+    │  ├─ RetiredModelError     a model that is no longer in use
     │  └─ StatementError        a statement outside the profile, its kind's schema or its bounds
     ├─ EvidenceError            what another party handed over does not hold
     │  ├─ CardError             a card, or a chain of cards, that does not verify
@@ -43,6 +46,7 @@ Messages carry no personal data, keys or payloads.
 from __future__ import annotations
 
 __all__ = [
+    "AccessDeniedError",
     "CardError",
     "ChainError",
     "ChainMismatchError",
@@ -51,6 +55,7 @@ __all__ = [
     "ConfigurationError",
     "DamagedError",
     "DataError",
+    "DeadlineError",
     "DefectError",
     "DisclosureError",
     "EncodingError",
@@ -69,6 +74,7 @@ __all__ = [
     "PolicyError",
     "ProofError",
     "ReceiptError",
+    "RetiredModelError",
     "RevertError",
     "RollbackError",
     "StatementError",
@@ -104,12 +110,20 @@ class InputError(TallystickError):
     code = "input"
 
 
+class AccessDeniedError(InputError):
+    code = "input.access-denied"
+
+
 class ConfigurationError(InputError):
     code = "input.configuration"
 
 
 class DataError(InputError):
     code = "input.data"
+
+
+class DeadlineError(InputError):
+    code = "input.deadline"
 
 
 class DisclosureError(InputError):
@@ -130,6 +144,10 @@ class NotFoundError(InputError):
 
 class PolicyError(InputError):
     code = "input.policy"
+
+
+class RetiredModelError(InputError):
+    code = "input.retired-model"
 
 
 class StatementError(InputError):

@@ -152,13 +152,37 @@ STANDARD_KINDS = Kinds(
         Kind(
             "anchor.made", {"chain": "object", "root": "digest", "size": "count"}, "a head stands on a chain"
         ),
+        Kind(
+            "answer.challenged",
+            {"chain": "object", "model": "digest", "request": "digest"},
+            "an oracle's answer is wrong",
+        ),
+        Kind(
+            "answer.given",
+            {"chain": "object", "level": "text", "model": "digest", "request": "digest"},
+            "an oracle answers a contract",
+        ),
         Kind("card.issued", {"card": "digest", "number": "count"}, "the party's next card"),
         Kind("consent.granted", {"purpose": "text", "chain": "object?", "until": "text?"}, "a consent"),
         Kind("consent.revoked", {"chain": "object?"}, "a consent ends"),
+        Kind(
+            "control.set",
+            {"bands": "object", "mode": "text", "reason": "text", "scope": "text", "until": "count?"},
+            "how far a model may decide",
+        ),
         Kind("data.assessed", {"findings": "count", "report": "object"}, "what was found in a data set"),
         Kind("data.registered", {"rows": "text", "schema": "text", "licence": "text?"}, "a data set exists"),
-        Kind("decision.made", {"model": "digest", "level": "text"}, "a model decided"),
+        Kind("decision.appealed", {"then": "text", "until": "count"}, "an affected person objects"),
+        Kind("decision.confirmed", {}, "a person confirms what a model proposed"),
+        Kind("decision.made", {"model": "digest", "level": "text", "permit": "object?"}, "a model decided"),
         Kind("decision.overridden", {"reason": "text"}, "a person decided otherwise"),
+        Kind(
+            "decision.proposed",
+            {"level": "text", "model": "digest", "permit": "object?", "then": "text", "until": "count"},
+            "a model proposes, a person decides",
+        ),
+        Kind("decision.reviewed", {"outcome": "text"}, "a person looked at a decision again"),
+        Kind("decision.ruled", {"permit": "object?", "rule": "text"}, "a rule decided in a model's place"),
         Kind("document.recorded", {"title": "text"}, "a document, of any form"),
         Kind("erasure.done", {"out_of_reach": "names"}, "keys and ciphertext are gone"),
         Kind(
