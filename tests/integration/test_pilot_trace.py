@@ -107,7 +107,7 @@ def test_a_round_that_does_not_add_up_is_called_false(stating: Stating, change: 
 
 def test_a_model_that_does_not_follow_from_its_rounds_is_called_false(stating: Stating) -> None:
     model = learn(stating)
-    swapped = replace(model, weights=(model.weights[0] ^ 1, *model.weights[1:]))
+    swapped = replace(model, weights=((model.weights[0][0] ^ 1, *model.weights[0][1:]),))
     with pytest.raises(VerificationError, match="does not follow from its rounds"):
         traced(stating, swapped)
 
@@ -131,7 +131,7 @@ def test_a_decision_with_another_score_is_called_false(
 
 def test_a_decision_by_a_model_that_it_does_not_name_is_called_false(stating: Stating) -> None:
     model = learn(stating)
-    other = replace(model, bias=model.bias + 1)
+    other = replace(model, biases=(model.biases[0] + 1,))
     stating.publish(model, {"sites": []})
     stating.publish = lambda *_: 0  # type: ignore[method-assign]
     with pytest.raises(VerificationError):

@@ -23,9 +23,11 @@ from tallystick.learning._vectors import aggregate, parse_vector
 from tallystick.models import (
     FRACTION_BITS,
     ONE,
+    YES_OR_NO,
     Column,
     LinearModel,
     NumericFeature,
+    Quantiser,
     Table,
     format_parameters,
     parse_parameters,
@@ -182,11 +184,12 @@ def _model(name: str, target: str, scaling: Scaling, parameters: bytes) -> Linea
     return LinearModel(
         name=name,
         target=target,
-        features=scaling.features,
-        weights=made.weights,
-        bias=made.bias,
-        shift=made.shift,
+        quantiser=Quantiser(scaling.features),
+        labels=YES_OR_NO,
+        unit=ONE << made.shift,
         threshold=0,
+        weights=(made.weights,),
+        biases=(made.bias,),
         centre=scaling.centre,
     )
 

@@ -33,7 +33,7 @@ from tallystick.learning import (
     train_alone,
 )
 from tallystick.learning._vectors import format_vector, masked
-from tallystick.models import Column, Table, parse_parameters
+from tallystick.models import Column, Table, fidelity_of_parameters, parse_parameters
 
 COLUMNS = (
     Column("x", "numeric", "x"),
@@ -141,7 +141,7 @@ def test_learning_together_comes_near_to_pooling_and_to_scikit_learn() -> None:
     run = run_rounds(sites(whole), target="yes", rounds=80, settings=settings)
     pooled = train_alone(whole, rounds=80, settings=settings)
     rows = whole.by_name()
-    inputs = run.model.quantise_many(rows) / 4096
+    inputs = run.model.quantiser.inputs_many(rows) / 4096
     oracle = LogisticRegression(C=1 / (0.01 * len(rows)), max_iter=1000).fit(inputs, whole.targets)
     expected = oracle.decision_function(inputs)
     for made in (run.model, pooled):
@@ -153,7 +153,7 @@ def test_learning_together_comes_near_to_pooling_and_to_scikit_learn() -> None:
 
 def test_integer_weights_decide_like_the_parameters_they_come_from() -> None:
     run = learn(rounds=20)
-    found = run.model.fidelity(table(seed=9).by_name(), run.parameters)
+    found = fidelity_of_parameters(run.model, table(seed=9).by_name(), run.parameters)
     assert found.equal_decisions == found.rows == 120
     assert found.largest_logit_error < 0.001
 
@@ -181,7 +181,7 @@ def test_scaling_is_the_cohorts_mean_and_deviation() -> None:
     assert feature.offset == pytest.approx(x.mean() * 1e6, abs=2)  # type: ignore[union-attr]
     assert feature.step * 4096 == pytest.approx(x.std() * 1e6, rel=0.002)  # type: ignore[union-attr]
     assert (scaling.rows, scaling.positives) == (120, sum(table().targets))
-    inputs = run.model.quantise_many(table().by_name())
+    inputs = run.model.quantiser.inputs_many(table().by_name())
     assert np.abs(inputs.mean(axis=0) - np.array(run.model.centre)).max() < 20
 
 

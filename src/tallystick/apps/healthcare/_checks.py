@@ -16,7 +16,7 @@ from typing import Any
 
 from tallystick.errors import EvidenceError, InputError, VerificationError
 from tallystick.learning import advance, aggregate, assemble
-from tallystick.models import Column, LinearModel, NumericFeature, parse_model
+from tallystick.models import Column, NumericFeature, parse_model
 from tallystick.proof import HopCheck, Resolve, Traced, decode_base64, verify
 
 __all__ = ["CHECKS", "input_of"]
@@ -81,7 +81,7 @@ def _check_model(parent: Traced, child: Traced, resolve: Resolve) -> str | None:
         Column(feature.name, "numeric", feature.title)
         if isinstance(feature, NumericFeature)
         else Column(feature.name, "category", feature.title, feature.codes)
-        for feature in model.features
+        for feature in model.quantiser.features
     ]
     if assemble(model.name, model.target, columns, totals, parameters).bytes != model.bytes:
         raise VerificationError("the model does not follow from its rounds")
@@ -98,8 +98,8 @@ def _check_decision(parent: Traced, child: Traced, resolve: Resolve) -> str | No
     if data is None or not isinstance(fields, Mapping) or "score" not in fields:
         return None
     row = input_of(fields)
-    model: LinearModel = parse_model(data)
-    if not set(row) >= {feature.name for feature in model.features}:
+    model = parse_model(data)
+    if not row.keys() >= set(model.quantiser.names):
         return None
     if hashlib.sha256(data).hexdigest() != parent.receipt.statement.body["model"]:
         raise VerificationError("the decision names another model")
@@ -107,7 +107,7 @@ def _check_decision(parent: Traced, child: Traced, resolve: Resolve) -> str | No
         score = model.score(row)
     except InputError as error:
         raise VerificationError("the opened input cannot be scored") from error
-    answer = "yes" if model.decide(score) else "no"
+    answer = model.decision([score])
     if (score, answer) != (fields["score"], fields.get("answer", answer)):
         raise VerificationError("the model gives another score for the opened input")
     return f"score {score:,} computed again from the opened input, bit for bit"

@@ -7,7 +7,7 @@ from typing import Any
 from tallystick.apps.healthcare._data import problems
 from tallystick.errors import DataError
 from tallystick.learning import FederatedRun, train_alone
-from tallystick.models import Evaluation, LinearModel, Split, Table, evaluate
+from tallystick.models import Evaluation, LinearModel, Split, Table, evaluate, fidelity_of_parameters
 
 RESAMPLES = 1000
 
@@ -84,12 +84,12 @@ def _data(table: Table, parts: Split) -> dict[str, Any]:
 
 
 def _model(run: FederatedRun, parts: Split) -> dict[str, Any]:
-    fidelity = run.model.fidelity(parts.test.by_name(), run.parameters)
+    fidelity = fidelity_of_parameters(run.model, parts.test.by_name(), run.parameters)
     return {
         "name": run.model.name,
         "hash": run.model.hash,
         "bytes": len(run.model.bytes),
-        "score_per_logit": run.model.score_per_logit,
+        "score_per_logit": run.model.unit,
         "rounds": len(run.rounds) - 1,
         "losses": [record.closed.loss for record in run.rounds if record.closed.loss is not None],
         "scaling": "federated: one mean and deviation per column from secure sums over all sites",

@@ -95,7 +95,7 @@ class Stating:
 
     def publish(self, model: LinearModel, evaluation: Mapping[str, Any]) -> int:
         """State the model, and at every site how good it is there; how many statements."""
-        body = {"family": "linear", "model": model.hash, "name": model.name, "version": 1}
+        body = {"family": model.family, "model": model.hash, "name": model.name, "version": 1}
         links = {"round": self.stated.closed[-1:], "scaling": self.stated.closed[:1]}
         media = "application/json"
         entry = self.coordinator.record(
@@ -135,7 +135,7 @@ class Stating:
             for reason in model.reasons(row, REASONS)
         ]
         sealed = {
-            "answer": "yes" if model.decide(score) else "no",
+            "answer": model.decision([score]),
             "input": row,
             "probability": f"{model.probability(score):.4f}",
             "reasons": reasons,

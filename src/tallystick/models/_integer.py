@@ -1,0 +1,305 @@
+"""What all integer models share: quantiser, labels, file, scores, decision and reasons.
+
+    logit    = score / unit
+    decision = labels[1] when score >= threshold (two labels), else labels[0];
+               with more labels the one of the largest score, the first of equals (one-vs-rest)
+
+Pure Python, numpy, ONNX and the contracts give the same scores bit for bit, because none of them uses a float
+before the logit. That no sum can overflow follows from bounds that are computed when a model is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from tallystick.errors import ModelFileError, ModelInputError
+from tallystick.models._features import INT16_HIGH, INT16_LOW, ONE
+from tallystick.models._packing import NO_DIGEST, Packed
+from tallystick.models._quantiser import Quantiser
+from tallystick.models._table import Row
+from tallystick.proof import format_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT: Final = "tallystick/model"
+VERSION: Final = 1
+YES_OR_NO: Final = ("no", "yes")
+MAX_REASONS: Final = 4
+MAX_LABELS: Final = 64
+MAX_NUMBER: Final = 2**53 - 1  # what JSON holds exactly
+MAX_UNIT: Final = 2**40
+MAX_SCORE: Final = 2**62  # every accumulator stays below, so int64 holds every sum on the way
+EXACT_FLOAT: Final = 2**53  # sums of whole numbers below it are exact in float64, in any order
+_MAX_TEXT: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a score is what it is: one feature's part of it, against the average of the training rows.
+
+    Args:
+        feature: the column's name.
+        text: the cell in plain words and which way it moved the score.
+        contribution: in the score's own unit; all features' add up to score - base score (rounded for trees).
+    """
+
+    feature: str
+    text: str
+    contribution: int
+
+
+@dataclass(frozen=True)
+class IntegerModel(ABC):
+    """A model whose score is a whole number: `LinearModel`, `TreeModel` or `PerceptronModel`.
+
+    Args:
+        name: a short noun, such as "heart".
+        target: what a yes means, in plain words.
+        quantiser: how a row becomes inputs.
+        labels: two, the second being the yes; or three to 64 for one-vs-rest scores.
+        unit: score per logit.
+        threshold: the least score that means the second label; 0 for more than two labels.
+    """
+
+    family: ClassVar[str]
+    reexecutable: ClassVar[bool] = True
+
+    name: str
+    target: str
+    quantiser: Quantiser
+    labels: tuple[str, ...]
+    unit: int
+    threshold: int
+
+    def __post_init__(self) -> None:
+        for text in (self.name, self.target, *self.labels):
+            if not 0 < len(text) <= _MAX_TEXT:
+                raise ModelFileError(f"name, target and labels must have 1 to {_MAX_TEXT} characters")
+        if not 2 <= len(self.labels) <= MAX_LABELS or len(set(self.labels)) != len(self.labels):
+            raise ModelFileError(f"a model must have 2 to {MAX_LABELS} labels, each once")
+        check_range("unit", self.unit, 1, MAX_UNIT)
+        check_range("threshold", self.threshold, -MAX_NUMBER, MAX_NUMBER)
+        if self.heads > 1 and self.threshold:
+            raise ModelFileError("the threshold of a model with several labels must be 0")
+        self._check_parameters()
+        if self.largest_score > MAX_SCORE:
+            raise ModelFileError("the parameters could overflow the 64-bit accumulator")
+
+    @abstractmethod
+    def _check_parameters(self) -> None:
+        """Raise ModelFileError when a parameter is out of its bounds."""
+
+    @property
+    @abstractmethod
+    def largest_score(self) -> int:
+        """A bound that no score, and no sum on the way to one, exceeds in absolute value."""
+
+    @abstractmethod
+    def _parameters(self) -> dict[str, Any]:
+        """Return the family's own fields as they stand in a model file."""
+
+    @abstractmethod
+    def _pack(self) -> Packed | None:
+        """Return the parameters as a contract reads them; None where no contract can."""
+
+    @abstractmethod
+    def _score(self, inputs: Sequence[int]) -> tuple[int, ...]:
+        """Return the scores of checked inputs, in pure Python."""
+
+    @abstractmethod
+    def _score_many(self, inputs: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Return the scores of checked inputs, by numpy."""
+
+    @abstractmethod
+    def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, float]:
+        """Return every feature's part of (score - base score) of one head, by feature name, in score units."""
+
+    @property
+    def heads(self) -> int:
+        """How many scores the model gives: one for two labels, else one for each."""
+        return 1 if len(self.labels) == 2 else len(self.labels)
+
+    @cached_property
+    def packed(self) -> Packed | None:
+        """The parameters as a contract reads them; None where no contract can execute the model."""
+        packed = self._pack()
+        return packed if packed is not None and packed.fits else None
+
+    @property
+    def digest(self) -> str:
+        """What the contract `Models` computes of the deployed parameters, hex; zeros where none can be."""
+        return self.packed.digest if self.packed else NO_DIGEST
+
+    @cached_property
+    def bytes(self) -> bytes:
+        """The model file. Its first field is the digest, so that a contract can rebuild the hash of it all."""
+        return format_json(
+            {
+                "digest": self.digest,
+                "family": self.family,
+                "features": [feature.fields() for feature in self.quantiser.features],
+                "labels": list(self.labels),
+                "name": self.name,
+                "one": ONE,
+                "parameters": self._parameters(),
+                "target": self.target,
+                "threshold": self.threshold,
+                "type": FORMAT,
+                "unit": self.unit,
+                "v": VERSION,
+            }
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the model file, in hex: the model's name in every statement."""
+        return hashlib.sha256(self.bytes).hexdigest()
+
+    def scores_inputs(self, inputs: Sequence[int]) -> tuple[int, ...]:
+        """Return one score per head, in pure Python: the reference.
+
+        Raises:
+            ModelInputError: not as many inputs as the model reads, or one is not int16.
+        """
+        if len(inputs) != self.quantiser.width:
+            raise ModelInputError(f"inputs must be {self.quantiser.width}, got {len(inputs)}")
+        if any(type(value) is not int or not INT16_LOW <= value <= INT16_HIGH for value in inputs):
+            raise ModelInputError("inputs must be int16")
+        return self._score(inputs)
+
+    def scores_inputs_many(self, inputs: NDArray[np.int16]) -> NDArray[np.int64]:
+        """Return the scores of many rows by numpy, equal to `scores_inputs` bit for bit.
+
+        Args:
+            inputs: int16, shape (rows, width).
+
+        Returns:
+            int64, shape (rows, heads).
+
+        Raises:
+            ModelInputError: another dtype or shape.
+        """
+        import numpy as np
+
+        width = self.quantiser.width
+        if inputs.dtype != np.int16 or inputs.ndim != 2 or inputs.shape[1] != width:
+            raise ModelInputError(
+                f"inputs must be int16 of shape (rows, {width}), got {inputs.dtype} of {inputs.shape}"
+            )
+        return self._score_many(inputs)
+
+    def scores(self, row: Row) -> tuple[int, ...]:
+        """Return one row's scores, in pure Python; see `Quantiser.inputs` for what it raises."""
+        return self._score(self.quantiser.inputs(row))
+
+    def score(self, row: Row) -> int:
+        """Return one row's score, in pure Python.
+
+        Raises:
+            ModelInputError: the model has several labels, or see `Quantiser.inputs`.
+        """
+        self._check_binary()
+        return self.scores(row)[0]
+
+    def score_many(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+        """Return every row's score, shape (rows,), by numpy; equal to `score` bit for bit."""
+        self._check_binary()
+        return self.scores_inputs_many(self.quantiser.inputs_many(rows))[:, 0]
+
+    def answer(self, scores: Sequence[int]) -> int:
+        """Return what a contract gets: the score itself, or the number of the label with the largest one."""
+        return (
+            scores[0] if self.heads == 1 else max(range(self.heads), key=lambda head: (scores[head], -head))
+        )
+
+    def decision(self, scores: Sequence[int]) -> str:
+        """Return the label that the scores mean."""
+        return self.labels[int(self.decide(scores[0])) if self.heads == 1 else self.answer(scores)]
+
+    def decide(self, score: int) -> bool:
+        """Say whether a score means yes."""
+        return score >= self.threshold
+
+    def logit(self, score: int) -> float:
+        """Return the log-odds that a score stands for."""
+        return score / self.unit
+
+    def probability(self, score: int) -> float:
+        """Return the probability of yes that a score stands for, 0 to 1."""
+        logit = self.logit(score)
+        if logit >= 0:
+            return 1.0 / (1.0 + math.exp(-min(logit, 700.0)))
+        odds = math.exp(max(logit, -700.0))
+        return odds / (1.0 + odds)
+
+    def reasons(self, row: Row, k: int = 3) -> tuple[Reason, ...]:
+        """Return the k features that moved this row's score most, the largest first.
+
+        With several labels the score is that of the label decided for.
+
+        Args:
+            row: the model's columns.
+            k: 1 to 4.
+
+        Raises:
+            ModelInputError: k is out of range; see `Quantiser.inputs`.
+        """
+        if not 1 <= k <= MAX_REASONS:
+            raise ModelInputError(f"reasons must be 1 to {MAX_REASONS}, got {k}")
+        head = 0 if self.heads == 1 else self.answer(self.scores(row))
+        parts = {name: round(part) for name, part in self.contributions(row, head=head).items()}
+        ranked = sorted(parts.items(), key=lambda item: (-abs(item[1]), item[0]))[:k]
+        return tuple(
+            Reason(name, f"{self.quantiser.describe(name, row[name])}, {_way(part)}", part)
+            for name, part in ranked
+        )
+
+    def _check_binary(self) -> None:
+        if self.heads != 1:
+            raise ModelInputError(f"a model of {self.heads} labels has no single score: ask for its scores")
+
+
+def check_range(what: str, value: int, low: int, high: int) -> None:
+    """Raise ModelFileError unless low <= value <= high."""
+    if not low <= value <= high:
+        raise ModelFileError(f"{what} must be {low} to {high}, got {value}")
+
+
+def check_matrix(what: str, rows: Sequence[Sequence[int]], shape: tuple[int, int]) -> None:
+    """Raise ModelFileError unless the rows are int16 of that shape."""
+    if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
+        raise ModelFileError(f"{what} must have the shape {shape}")
+    if any(not INT16_LOW <= value <= INT16_HIGH for row in rows for value in row):
+        raise ModelFileError(f"{what} must be int16")
+
+
+def product_many(
+    inputs: NDArray[Any], weights: Sequence[Sequence[int]], biases: Sequence[int], *, largest: int
+) -> NDArray[np.int64]:
+    """Return inputs @ weights.T + biases, exactly.
+
+    Args:
+        inputs: whole numbers, shape (rows, width).
+        weights: shape (outputs, width).
+        biases: one for each output.
+        largest: a bound on the absolute value of every sum; below 2^53 the fast float64 product is exact.
+    """
+    import numpy as np
+
+    kind: Any = np.float64 if largest < EXACT_FLOAT else np.int64
+    made = inputs.astype(kind) @ np.array(weights, dtype=kind).T
+    return np.asarray(made.astype(np.int64) + np.array(biases, dtype=np.int64), dtype=np.int64)
+
+
+def _way(contribution: int) -> str:
+    if contribution == 0:
+        return "leaves the score as it is"
+    return "raises the score" if contribution > 0 else "lowers the score"
