@@ -30,6 +30,7 @@ from tallystick.models._parameters import (
 )
 from tallystick.models._perceptron import PerceptronModel
 from tallystick.models._quantiser import Quantiser
+from tallystick.models._registry import RegisteredModel, Registry, Version, sign_override
 from tallystick.models._table import Column, Row, Split, Table, split
 from tallystick.models._trees import TreeArrays, TreeModel
 
@@ -53,11 +54,14 @@ __all__ = [
     "PerceptronModel",
     "Quantiser",
     "Reason",
+    "RegisteredModel",
+    "Registry",
     "Row",
     "Split",
     "Table",
     "TreeArrays",
     "TreeModel",
+    "Version",
     "Weights",
     "compare",
     "evaluate",
@@ -69,6 +73,7 @@ __all__ = [
     "parse_decimal",
     "parse_model",
     "parse_parameters",
+    "sign_override",
     "split",
     "units",
     "unpack_inputs",

@@ -167,7 +167,14 @@ STANDARD_KINDS = Kinds(
         Kind("consent.revoked", {"chain": "object?"}, "a consent ends"),
         Kind(
             "control.set",
-            {"bands": "object", "mode": "text", "reason": "text", "scope": "text", "until": "count?"},
+            {
+                "bands": "object",
+                "mode": "text",
+                "reason": "text",
+                "scope": "text",
+                "then": "text",
+                "until": "count?",
+            },
             "how far a model may decide",
         ),
         Kind("data.assessed", {"findings": "count", "report": "object"}, "what was found in a data set"),
@@ -187,15 +194,24 @@ STANDARD_KINDS = Kinds(
         Kind("erasure.done", {"out_of_reach": "names"}, "keys and ciphertext are gone"),
         Kind(
             "evaluation.reported",
-            {"cohort": "text", "figures": "object", "model": "digest", "rows": "count"},
+            {
+                "cohort": "text",
+                "figures": "object",
+                "gate": "digest?",
+                "model": "digest",
+                "passed": "flag?",
+                "rows": "count",
+            },
             "how good a model is",
         ),
         Kind(
             "model.published",
-            {"family": "text", "model": "digest", "name": "text", "version": "count"},
+            {"family": "text", "model": "digest", "name": "text", "parent": "digest?", "version": "count"},
             "a model exists",
         ),
-        Kind("model.promoted", {"model": "digest"}, "a model is in use"),
+        Kind("model.promoted", {"model": "digest", "override": "text?"}, "a model is in use"),
+        Kind("model.retired", {"model": "digest", "reason": "text"}, "a model is no longer in use"),
+        Kind("override.signed", {"model": "digest", "reason": "text"}, "a party lets a model pass its gate"),
         Kind("retention.disposed", {"first": "count", "last": "count"}, "old entries are gone"),
         Kind(
             "round.closed",
