@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests import proofs  # noqa: E402
+from tests.made_models import ROWS, make_model  # noqa: E402
 from tests.proofs import EAST, NORTH, RECORD, SOUTH, STRANGER, WEST, Log, make_log, make_policy  # noqa: E402
 
 from tallystick.proof import (  # noqa: E402
@@ -399,10 +400,34 @@ def make_ethereum() -> dict[str, Any]:
     return {"eip712": mail, "keccak256": keccak}
 
 
+def make_models() -> list[dict[str, Any]]:
+    asked: list[dict[str, Any]] = [
+        {"family": "linear"}, {"family": "linear", "labels": 4}, {"family": "perceptron"},
+        {"family": "perceptron", "labels": 3}, {"family": "trees", "depth": 2}, {"family": "trees"},
+        {"family": "trees", "labels": 3}, {"family": "trees", "depth": 6, "trees": 2},
+    ]  # fmt: skip
+    rows = []
+    for number, options in enumerate(asked):
+        model = make_model(options.pop("family"), number, **options)
+        answers = [
+            {
+                "decision": model.decision(model.scores(row)),
+                "inputs": model.quantiser.inputs(row),
+                "row": row,
+                "scores": [str(score) for score in model.scores(row)],
+            }
+            for row in ROWS
+        ]
+        rows.append(
+            {"answers": answers, "digest": model.digest, "file": model.bytes.decode(), "hash": model.hash}
+        )
+    return rows
+
+
 def main() -> None:
     documents: dict[str, Any] = {
         "cards": make_cards(), "commitments": make_commitments(), "ethereum": make_ethereum(), "forks": make_forks(),
-        "json": make_json(), "keys": make_keys(), "notes": make_notes(), "policies": make_policies(),
+        "json": make_json(), "keys": make_keys(), "models": make_models(), "notes": make_notes(), "policies": make_policies(),
         "receipts": make_receipts(), "statements": make_statements(), "tree": make_tree(),
     }  # fmt: skip
     VECTORS.mkdir(parents=True, exist_ok=True)
