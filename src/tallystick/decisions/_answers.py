@@ -1,0 +1,80 @@
+"""What a desk answers, and what may honestly be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallystick.errors import ModelInputError
+from tallystick.models import Reason
+
+from ._levels import Revealed, find_level
+
+__all__ = ["Answer", "words_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision with what it rests on; it exists only after its statement is durable.
+
+    Args:
+        decision: the label decided for; empty while a person has to confirm it.
+        proposal: what the model proposes while a person has to confirm it; else empty.
+        scores: integer scores, one per head; empty where a rule or a model without integer scores answered.
+        probability: of the second label, or of the one decided for when there are more than two; None when unknown.
+        reasons: what moved the score most, the largest first.
+        level: ``L0`` to ``L4``.
+        model: the model's hash; empty where a rule answered.
+        statement: id of the statement that says so.
+        flags: names of the cells that were clipped or unknown to the model.
+        words: what the level means for this very answer.
+        who_sees: who sees its input and the model's weights.
+        until: microseconds since the epoch until which a person may confirm; None when nobody has to.
+    """
+
+    decision: str
+    proposal: str
+    scores: tuple[int, ...]
+    probability: float | None
+    reasons: tuple[Reason, ...]
+    level: str
+    model: str
+    statement: str
+    flags: tuple[str, ...]
+    words: str
+    who_sees: Revealed
+    until: int | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a person has to confirm it before it is a decision."""
+        return self.until is not None
+
+    @property
+    def score(self) -> int:
+        """The one score of a model with two labels.
+
+        Raises:
+            ModelInputError: there is none, or there are several.
+        """
+        if len(self.scores) != 1:
+            raise ModelInputError(f"this answer has {len(self.scores)} scores, not one: see `scores`")
+        return self.scores[0]
+
+
+def words_for(level: str, *, reexecutable: bool, pending: bool = False, rule: str = "") -> str:
+    """Return what may be said of an answer at a level.
+
+    Args:
+        level: ``L0`` to ``L4``.
+        reexecutable: whether anybody with model and input computes the same score.
+        pending: whether a person has to confirm it.
+        rule: the name of the rule that answered in the model's place.
+    """
+    words = find_level(level).claim
+    if rule:
+        words += f", by its written rule {rule}; no model was asked"
+    elif reexecutable:
+        words += "; whoever is given the model and the input can compute it again"
+    else:
+        words += "; it cannot be re-executed, so nobody can check it"
+    return f"a proposal that a person has to confirm: {words}" if pending else words
