@@ -39,8 +39,8 @@ def child(top: Path, pipe: int) -> None:
                 os.write(pipe, f"a {claim.size} {claim.root.hex()}\n".encode())
 
 
-def one_round(top: Path, dice: random.Random) -> str:
-    """Start a child, kill it at a random moment, and return what it had told."""
+def start(top: Path) -> tuple[int, int]:
+    """Fork a child; its process and what it tells."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -50,7 +50,11 @@ def one_round(top: Path, dice: random.Random) -> str:
         finally:
             os._exit(3)  # only reached when the child failed by itself
     os.close(writing)
-    time.sleep(dice.uniform(0.005, 0.25))
+    return pid, reading
+
+
+def stop(pid: int, reading: int) -> str:
+    """Kill a child and return what it had told."""
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     told = b""
@@ -62,10 +66,42 @@ def one_round(top: Path, dice: random.Random) -> str:
     return told.decode()
 
 
+def measure(top: Path) -> tuple[float, str]:
+    """How long a child takes here until it has anchored, and what it told: moments are drawn in this measure."""
+    began = time.monotonic()
+    pid, reading = start(top)
+    told = b""
+    while b"\na " not in told or not told.endswith(b"\n"):
+        part = os.read(reading, 65536)
+        if not part:
+            raise SystemExit("the first child ended before it had anchored")
+        told += part
+    span = time.monotonic() - began
+    return span, told.decode() + stop(pid, reading)
+
+
+def one_round(top: Path, seconds: float) -> str:
+    """Start a child, kill it after so long, and return what it had told."""
+    pid, reading = start(top)
+    time.sleep(seconds)
+    return stop(pid, reading)
+
+
+def refused(top: Path) -> int:
+    """How many transactions of the chain a contract refused."""
+    with connect(Profile("chain", path=top / "chain"), read_only=True) as chain:
+        blocks = range(1, chain.head().number + 1)
+        receipts = [one for number in blocks for one in chain.ask("eth_getBlockReceipts", hex(number))]
+        return sum(one["status"] == "0x0" for one in receipts)
+
+
 def main() -> None:
     top, rounds, dice = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
     prepare(top)
-    told = "".join(one_round(top, dice) for _ in range(rounds))
+    span, told = measure(top)
+    for number in range(rounds):
+        # rows of ten that mostly end before they have anchored, and rows of ten that mostly get that far
+        told += one_round(top, dice.uniform(0, span if number // 10 % 2 else 3 * span))
     lines = [line.split() for line in told.splitlines() if line.count(" ") == 2]
     with Node.open(top / "a", passphrase=PASSPHRASE, heads=top / "heads") as node:
         node.journal.verify()
@@ -89,6 +125,7 @@ def main() -> None:
                     "anchored": sum(one[0] == "a" for one in lines),
                     "lost": lost,
                     "twice": len(history) - len(set(history)),
+                    "refused": refused(top),
                     "head": found_size.size if found_size else 0,
                     "size": node.journal.size,
                 }

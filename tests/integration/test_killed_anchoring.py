@@ -23,6 +23,7 @@ def test_a_node_that_is_killed_again_and_again_loses_nothing_and_anchors_nothing
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["lost"] == []
     assert told["twice"] == 0
+    assert told["refused"] == 0
     assert told["recorded"] > 20
     assert told["anchored"] > 20
     assert told["head"] == told["size"] >= told["recorded"]

@@ -6,6 +6,7 @@
 * An intent has succeeded when the *mined hash is one of its own*: that an account's nonce moved on proves nothing.
 * A nonce is taken back only when the chain has used it for something else; as long as signed bytes could still
   be mined, their intent is never signed for a second nonce. A gap is closed with a transfer to oneself.
+* Where calls can be rebuilt, one intent is on its way at a time: what is mined first turns those after it stale.
 * When no node answers, the account is empty or the time is up, what waits stays and a later flush goes on.
 
     outbox = Outbox("outbox.db", chain, account=Account(party.secret("chain")))
@@ -92,7 +93,7 @@ class Outbox:
         chain: where the intents go.
         account: who signs and pays.
         rebuild: asked for a new call when an intent's own no longer fits (an anchor that another overtook);
-            None from it means that the intent is not needed any more.
+            None from it means that the intent is not needed any more, the same call that it cannot be mended.
         clock: microseconds since the epoch.
         sleep: waits so many seconds between two looks.
 
@@ -247,7 +248,10 @@ class Outbox:
         return mined
 
     def _receipt(self, intent: Intent) -> MinedTransaction | None:
-        for variant in self._store.variants(intent):
+        # the present nonce first: what an earlier nonce met, a refusal perhaps, is older than that, whatever the
+        # clock said then
+        variants = self._store.variants(intent)
+        for variant in sorted(variants, key=lambda found: found.nonce != intent.nonce):
             found = self._chain.receipt(variant.hash)
             if found is not None:
                 return found
@@ -316,6 +320,10 @@ class Outbox:
             return
         fees = self._chain.fees()
         for intent in waiting:
+            if self._rebuild is not None and self._store.in_state("signed"):
+                # the chain would still say that this call fits, until the one on its way turns it stale; signed
+                # together, of a queue all but one are refused in each round, and the last runs out of attempts
+                return
             gas = self._gas_for(intent)
             if gas is None:
                 # a later intent may build upon this one, so the order of the outbox is kept

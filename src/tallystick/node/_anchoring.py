@@ -1,15 +1,19 @@
 """Anchoring: a journal's heads go to the contract `Anchors`, each exactly once, through crashes and restarts.
 
-- An intent's id is `anchor/<size>/<root>`: putting the same head again changes nothing, whoever tries again.
-- The consistency proof starts at the head that the chain has now. When another anchor of ours overtook this one, the
-  outbox asks for the call to be rebuilt; a head that the chain has already, or is beyond, is no longer needed.
+- An intent's id is `anchor/<size>/<root>`: the same head is never kept twice, whoever tries again. Only where the chain
+  lost it from sight, in a new epoch or under another contract, the same head goes there again as `.../2`.
+- One anchor is on its way at a time: a consistency proof starts at the head that the chain has now, and every anchor
+  of ours that is mined after the proof was made turns it stale. What an earlier run left behind is finished first.
+- An intent that is stale all the same is rebuilt; a head that the chain has already, or is beyond, is not needed.
 - What is mined is written to `anchors.json`; losing that file loses nothing, because the chain tells it again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +22,7 @@ from tallystick.errors import (
     ConfigurationError,
     DamagedError,
     EncodingError,
+    NotFoundError,
     ReceiptError,
     RevertError,
     RollbackError,
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["Anchoring", "anchor_policy", "collect_claims", "read_claims", "with_proof", "write_claims"]
 
 _FORMAT = "tallystick/anchors"
+_PREFIX = "anchor/"
 
 
 def read_claims(path: Path) -> list[AnchorClaim]:
@@ -146,7 +152,10 @@ class Anchoring:
             )
 
     def anchor(self, *, timeout_s: float | None = None) -> list[AnchorClaim]:
-        """Anchor the journal's head, and finish what an earlier run began.
+        """Finish what an earlier run began, then anchor the journal's head.
+
+        Args:
+            timeout_s: for all of it together; the profile's `wait_s` when None.
 
         Returns:
             The anchors that are new, ascending; empty when the head stands on the chain already.
@@ -157,22 +166,44 @@ class Anchoring:
             FundsError: the account cannot pay.
             RollbackError: see `check`.
         """
+        deadline = time.monotonic() + (self.chain.profile.wait_s if timeout_s is None else timeout_s)
         self.check()
         if self.chain.is_local and self.chain.balance(self.account.address) == 0:
             self.chain.fund(self.account.address)
-        size, root = self._journal.size, self._journal.root()
-        head = self.head()
-        wanted = ""
-        if size and (head is None or head[0] < size):
-            wanted = f"anchor/{size}/{root.hex()}"
-            self._outbox.put(wanted, self._call(size, root, head))
-            # What was refused before may be mended now, for instance by a vote of the members.
-            self._outbox.retry(wanted)
         if self._outbox.pending():
-            self._outbox.flush(timeout_s=timeout_s)
+            self._outbox.flush(timeout_s=max(deadline - time.monotonic(), 0))
+            self.check()
+        wanted = self._want()
         if wanted:
+            self._outbox.flush(timeout_s=max(deadline - time.monotonic(), 0))
             self._check_done(wanted)
         return self._collect()
+
+    def _want(self) -> str:
+        """Keep the anchor of the journal's head; its intent's id, empty when the chain has that head."""
+        size, root, head = self._journal.size, self._journal.root(), self.head()
+        if not size or (head is not None and head[0] >= size):
+            return ""
+        if self._outbox.pending():
+            # Put now, its proof would start at a head that is about to change.
+            raise ChainError(
+                "what was sent to the chain earlier is not mined yet",
+                hint="it is kept: `tallystick anchor` goes on with it",
+            )
+        first = f"{_PREFIX}{size}/{root.hex()}"
+        wanted = first
+        for number in count(2):
+            try:
+                state = self._outbox.intent(wanted).state
+            except NotFoundError:
+                self._outbox.put(wanted, self._call(size, root, head))
+                break
+            if state not in ("mined", "dropped"):
+                # What was refused before may be mended now, for instance by a vote of the members.
+                self._outbox.retry(wanted)
+                break
+            wanted = f"{first}/{number}"
+        return wanted
 
     def _check_done(self, intent_id: str) -> None:
         intent = self._outbox.intent(intent_id)
@@ -192,7 +223,10 @@ class Anchoring:
         return self._anchors.anchor(self._id, size=size, root=root, proof=proof)
 
     def _rebuild(self, intent: Intent) -> Call | None:
-        _, size_text, root_text = intent.id.split("/")
+        if not intent.id.startswith(_PREFIX):
+            # The account's votes and deployments share its outbox; those fit as they are, or not at all.
+            return intent.call
+        _, size_text, root_text, *_ = intent.id.split("/")
         size, head = int(size_text), self.head()
         if head is not None and head[0] >= size:
             return None

@@ -469,6 +469,50 @@ def test_rebuilding_ends(tmp_path: Path, chain: Chain, account: Account, gas: in
     assert asked == [0, 1, 2, 3, 4]
 
 
+def test_what_can_be_rebuilt_is_sent_one_after_the_other(
+    tmp_path: Path, chain: Chain, account: Account, node: Node
+) -> None:
+    """A queue whose calls each fit only the state that the one before leaves, all made for the same state."""
+
+    def fits(data: str) -> bool:
+        return int(data[-4:-2], 16) == chain.call(Call(keeper, b""))[-1]
+
+    def estimate(params: list[Any]) -> Answer | None:
+        return None if fits(params[0]["data"]) else failing("execution reverted: stale", 3)
+
+    def rebuild(intent: Intent) -> Call:
+        now = chain.call(Call(keeper, b""))[-1]
+        return Call(intent.call.to, bytes(30) + bytes([now, intent.call.data[-1]]))
+
+    outbox, keeper = rebuilding(tmp_path, chain, account, rebuild)
+    node.habits = {"eth_estimateGas": estimate}
+    with outbox:
+        for number in range(1, 10):
+            outbox.put(f"s{number}", Call(keeper, bytes(31) + bytes([number])))
+        before = len(node.sent)
+        assert [one.intent_id for one in outbox.flush()] == [f"s{number}" for number in range(1, 10)]
+        assert len(node.sent) - before == 9
+        assert max(outbox.intent(f"s{number}").attempts for number in range(1, 10)) == 1
+
+
+def test_a_refusal_of_an_earlier_nonce_does_not_count_when_the_clock_went_back(
+    tmp_path: Path, chain: Chain, account: Account
+) -> None:
+    moments = iter(range(10**15, 0, -1_000_000))
+    chain.fund(account.address)
+    outbox = again(
+        tmp_path,
+        chain,
+        account,
+        clock=lambda: next(moments),
+        rebuild=lambda intent: Call(intent.call.to, (9).to_bytes(32, "big")),
+    )
+    with outbox:
+        keeper = outbox.send("deploy", Call(None, KEEPER)).contract
+        outbox.put("stale", Call(keeper, bytes(32)), gas=100_000)
+        assert [one.intent_id for one in outbox.flush()] == ["stale"]
+
+
 def test_another_chain_or_account_is_refused(outbox: Outbox, tmp_path: Path, chain: Chain) -> None:
     with pytest.raises(ChainMismatchError, match="belongs to"):
         again(tmp_path, chain, Account(b"\x08" * 32))
