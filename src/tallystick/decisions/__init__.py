@@ -17,7 +17,15 @@ from tallystick.decisions._asking import (
     Rule,
 )
 from tallystick.decisions._controls import EVERY_MODEL, MODES, Band, Control
-from tallystick.decisions._levels import LEVELS, Level, Revealed, before_revealing, find_level
+from tallystick.decisions._exchange import (
+    Exchange,
+    ExchangeDirectory,
+    Revealed,
+    SharedExchange,
+    format_revealed,
+    parse_revealed,
+)
+from tallystick.decisions._levels import LEVELS, Audience, Level, before_revealing, find_level
 from tallystick.decisions._openings import (
     Opening,
     Openings,
@@ -27,6 +35,7 @@ from tallystick.decisions._openings import (
     parse_opening,
 )
 from tallystick.decisions._oversight import Deadlines, Journalled, Oversight, Records
+from tallystick.decisions._progress import Followed
 from tallystick.decisions._queue import Effect, Waiting
 
 __all__ = [
@@ -34,6 +43,7 @@ __all__ = [
     "LEVELS",
     "MODES",
     "Answer",
+    "Audience",
     "Band",
     "ChainFact",
     "CheckPermit",
@@ -41,6 +51,9 @@ __all__ = [
     "Deadlines",
     "Desk",
     "Effect",
+    "Exchange",
+    "ExchangeDirectory",
+    "Followed",
     "Journalled",
     "Level",
     "ModelSource",
@@ -54,11 +67,14 @@ __all__ = [
     "Records",
     "Revealed",
     "Rule",
+    "SharedExchange",
     "Waiting",
     "before_revealing",
     "find_level",
     "format_opening",
+    "format_revealed",
     "make_opening",
     "parse_opening",
+    "parse_revealed",
     "words_for",
 ]

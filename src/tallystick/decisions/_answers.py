@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tallystick.errors import ModelInputError
 from tallystick.models import Reason
 
-from ._levels import Revealed, find_level
+from ._levels import Audience, find_level
 
 __all__ = ["Answer", "words_for"]
 
@@ -41,7 +41,7 @@ class Answer:
     statement: str
     flags: tuple[str, ...]
     words: str
-    who_sees: Revealed
+    who_sees: Audience
     until: int | None = None
 
     @property

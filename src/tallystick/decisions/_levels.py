@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tallystick.errors import DisclosureError, ModelInputError
 
-__all__ = ["LEVELS", "Level", "Revealed", "before_revealing", "find_level"]
+__all__ = ["LEVELS", "Audience", "Level", "before_revealing", "find_level"]
 
 OWN_NODE = "node"
 _WORDS = {
@@ -25,7 +25,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Revealed:
+class Audience:
     """Who sees what; the names are ``chain``, ``node``, ``prover``, ``signers`` and ``watchers``.
 
     Args:
@@ -63,7 +63,7 @@ class Level:
     title: str
     evidence: str
     claim: str
-    who_sees: Revealed
+    who_sees: Audience
 
 
 _ALL = (
@@ -72,14 +72,14 @@ _ALL = (
         "signed",
         "one node's signature",
         "this node said so",
-        Revealed(("node",), ("node",)),
+        Audience(("node",), ("node",)),
     ),
     Level(
         "L1",
         "quorum",
         "k of n signatures over model, input commitment and output, each committed to before any was shown",
         "k of n nodes answered alike, without seeing each other's answer",
-        Revealed(("signers",), ("signers",)),
+        Audience(("signers",), ("signers",)),
     ),
     Level(
         "L2",
@@ -87,21 +87,21 @@ _ALL = (
         "a quorum, the signers' bonds, and a window in which re-execution on chain overturns a wrong answer",
         "any one honest watcher could overturn it in its window",
         # The chain sees the input when somebody challenges; nobody can promise that nobody will.
-        Revealed(("signers", "watchers", "chain"), ("chain",)),
+        Audience(("signers", "watchers", "chain"), ("chain",)),
     ),
     Level(
         "L3",
         "zero-knowledge",
         "a proof over a hashed input",
         "computed by this model on the committed input",
-        Revealed(("prover",), ("prover",)),
+        Audience(("prover",), ("prover",)),
     ),
     Level(
         "L4",
         "executed",
         "the contract evaluated the model",
         "no oracle at all: the chain computed it",
-        Revealed(("chain",), ("chain",)),
+        Audience(("chain",), ("chain",)),
     ),
 )
 LEVELS: Mapping[str, Level] = MappingProxyType({level.name: level for level in _ALL})
