@@ -21,6 +21,7 @@ from tallystick.models._features import INT16_HIGH
 from tallystick.models._integer import MAX_NUMBER, IntegerModel, check_range
 from tallystick.models._packing import Packed, pack_int16
 from tallystick.models._table import Row
+from tallystick.models._tree_scoring import PreparedTrees, prepare, score
 from tallystick.proof import encode_base64
 
 if TYPE_CHECKING:
@@ -195,19 +196,13 @@ class TreeModel(IntegerModel):
             node = 2 * node + 1 + (inputs[self.features[place]] > thresholds[place])
         return leaves[tree * self._leaves + node - self._nodes]
 
-    def _score_many(self, inputs: NDArray[np.int16]) -> NDArray[np.int64]:
-        import numpy as np
-
+    @cached_property
+    def _prepared(self) -> PreparedTrees:
         features, thresholds, leaves, _ = self.arrays
-        trees = np.arange(self._count)[None, :]
-        node = np.zeros((len(inputs), self._count), dtype=np.int64)
-        rows = np.arange(len(inputs))[:, None]
-        for _level in range(self.depth):
-            right = inputs[rows, features[trees, node]] > thresholds[trees, node]
-            node = 2 * node + 1 + right
-        reached = leaves[trees, node - self._nodes].astype(np.int64)
-        sums = reached.reshape(len(inputs), self.heads, self.trees).sum(axis=2)
-        return np.asarray(sums + np.array(self.bases, dtype=np.int64), dtype=np.int64)
+        return prepare(features, thresholds, leaves, depth=self.depth, bases=self.bases)
+
+    def _score_many(self, inputs: NDArray[np.int16]) -> NDArray[np.int64]:
+        return score(self._prepared, inputs)
 
     def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, float]:
         raise ModelInputError("trees cannot be explained yet")
