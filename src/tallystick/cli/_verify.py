@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ __all__ = ["app"]
 app = typer.Typer(rich_markup_mode=None)
 
 FALSE, WRONG_USE, NOBODY_NAMED = 1, 2, 3
+PIPE_LIMIT = 64 * 1024 * 1024  # bytes: a pipe does not say how much will come
 
 
 def anchor_reader(out: Output, rpc: str, policy: Policy | None) -> ReadAnchor | None:
@@ -60,13 +62,19 @@ def anchor_reader(out: Output, rpc: str, policy: Policy | None) -> ReadAnchor | 
 
 
 def read_bytes(path: Path, *, limit: int = 1024 * 1024 * 1024) -> bytes:
-    """Read a file that the caller named."""
+    """Read a file, or a pipe such as a shell makes, that the caller named; never more than `limit` bytes."""
     if path.is_dir():
         raise NotFoundError(f"{path} is a directory", hint="name a file")
     try:
-        if path.stat().st_size > limit:
-            raise StorageError(f"{path} is larger than {limit:,} bytes")
-        return path.read_bytes()
+        kind = path.stat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind)):
+            # A device may go on for ever.
+            raise NotFoundError(f"{path} is neither a file nor a pipe", hint="name a file")
+        with path.open("rb") as file:
+            data = file.read(limit + 1 if stat.S_ISREG(kind) else min(limit, PIPE_LIMIT) + 1)
+        if len(data) > (limit if stat.S_ISREG(kind) else min(limit, PIPE_LIMIT)):
+            raise StorageError(f"{path} holds more than can be read here", hint="is this the right file?")
+        return data
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}") from error
     except OSError as error:

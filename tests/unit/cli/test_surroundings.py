@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from tallystick.cli._app import run
+from tallystick.cli._verify import read_bytes
+from tallystick.errors import NotFoundError, StorageError
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,22 @@ def test_no_output_replaces_what_a_workspace_lives_on(
     assert (tmp_path / "a" / file).read_bytes() == before
     for _ in range(2):  # an earlier receipt may be replaced, inside of a workspace too
         assert run(["receipt", "0", "-o", "a/r.receipt.json", "-w", "a"]) == 0
+
+
+def test_a_pipe_is_read_as_a_file_and_a_device_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"from a pipe",))
+    writer.start()
+    assert read_bytes(pipe) == b"from a pipe"
+    writer.join()
+    with pytest.raises(NotFoundError, match="neither"):
+        read_bytes(Path("/dev/zero"))
+
+
+def test_a_file_is_read_up_to_its_limit_and_no_further(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert read_bytes(path, limit=5) == b"12345"
+    with pytest.raises(StorageError, match="more"):
+        read_bytes(path, limit=4)
