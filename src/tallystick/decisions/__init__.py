@@ -5,6 +5,9 @@ The door itself needs no web3; names that talk to a chain load when they are fir
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tallystick.decisions._answers import Answer, words_for
 from tallystick.decisions._asking import (
     ChainFact,
@@ -34,9 +37,26 @@ from tallystick.decisions._openings import (
     make_opening,
     parse_opening,
 )
+from tallystick.decisions._oracle_terms import (
+    Delivery,
+    OracleAnswer,
+    OracleRequest,
+    Panel,
+    RequestStatus,
+    Terms,
+    Until,
+    answer_digest,
+    answer_domain,
+    challenge_commitment,
+    compact_signature,
+    signature_commitment,
+)
 from tallystick.decisions._oversight import Deadlines, Journalled, Oversight, Records
 from tallystick.decisions._progress import Followed
 from tallystick.decisions._queue import Effect, Waiting
+
+if TYPE_CHECKING:
+    from tallystick.decisions._oracle_contract import Oracle, OracleAccount
 
 __all__ = [
     "EVERY_MODEL",
@@ -49,6 +69,7 @@ __all__ = [
     "CheckPermit",
     "Control",
     "Deadlines",
+    "Delivery",
     "Desk",
     "Effect",
     "Exchange",
@@ -61,20 +82,49 @@ __all__ = [
     "Opening",
     "OpeningSource",
     "Openings",
+    "Oracle",
+    "OracleAccount",
+    "OracleAnswer",
+    "OracleRequest",
     "Oversight",
+    "Panel",
     "Permit",
     "Recorder",
     "Records",
+    "RequestStatus",
     "Revealed",
     "Rule",
     "SharedExchange",
+    "Terms",
+    "Until",
     "Waiting",
+    "answer_digest",
+    "answer_domain",
     "before_revealing",
+    "challenge_commitment",
+    "compact_signature",
     "find_level",
     "format_opening",
     "format_revealed",
     "make_opening",
     "parse_opening",
     "parse_revealed",
+    "signature_commitment",
     "words_for",
 ]
+
+# name -> the private module that holds it; these need the chain extra
+_PLACES = {"Oracle": "_oracle_contract", "OracleAccount": "_oracle_contract"}
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
