@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ._profiles import Profile, parse_profile
     from ._reader import anchor_reader, read_anchor
     from ._rpcserver import ServedChain, serve
-    from ._signing import Account
+    from ._signing import Account, recover_signer
 
 __all__ = [
     "Account",
@@ -68,6 +68,7 @@ __all__ = [
     "load",
     "parse_profile",
     "read_anchor",
+    "recover_signer",
     "serve",
 ]
 
@@ -105,6 +106,7 @@ _PLACES = {
     "load": "_artifacts",
     "parse_profile": "_profiles",
     "read_anchor": "_reader",
+    "recover_signer": "_signing",
     "serve": "_rpcserver",
 }
 _EXTRA = frozenset(

@@ -1,18 +1,20 @@
-"""Sign transactions with a party's chain key (EIP-1559 only)."""
+"""Sign transactions (EIP-1559 only) and typed data with a party's chain key, and tell whose a signature is."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 import rlp
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
 
-from tallystick.errors import KeyFileError
+from tallystick.errors import KeyFileError, VerificationError
 
 from ._calls import Call
 
-__all__ = ["Account", "Revealing", "address_of", "sign_transaction"]
+__all__ = ["Account", "Revealing", "address_of", "recover_signer", "sign_transaction"]
+
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
 class Revealing(Protocol):
@@ -56,6 +58,36 @@ class Account:
             max_fee=max_fee,
             max_priority_fee=max_priority_fee,
         )
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Sign 32 bytes, for example of EIP-712: r, s, v (27 or 28), low s; the same digest gives the same bytes."""
+        secret = self._secret if isinstance(self._secret, bytes) else self._secret.reveal()
+        signature = PrivateKey(secret).sign_recoverable(digest, hasher=None)
+        return bytes(signature[:64]) + bytes([27 + signature[64]])
+
+
+def recover_signer(digest: bytes, signature: bytes) -> str:
+    """Tell whose account signed a digest, as a contract's ecrecover does.
+
+    Args:
+        digest: 32 bytes.
+        signature: r, s, v (27 or 28), low s, 65 bytes.
+
+    Returns:
+        0x and 40 lower-case hex digits; some account nobody owns when the signature is of other bytes.
+
+    Raises:
+        VerificationError: no signature of this form.
+    """
+    s = int.from_bytes(signature[32:64], "big")
+    if len(digest) != 32 or len(signature) != 65 or signature[64] not in (27, 28) or not 0 < s <= _HALF_ORDER:
+        raise VerificationError("expected a signature of r, s, v: 65 bytes with a low s and v 27 or 28")
+    recoverable = signature[:64] + bytes([signature[64] - 27])
+    try:
+        public = PublicKey.from_signature_and_message(recoverable, digest, hasher=None)
+    except ValueError as error:
+        raise VerificationError("the signature is of nobody") from error
+    return "0x" + keccak(public.format(compressed=False)[1:])[12:].hex()
 
 
 def address_of(secret: bytes) -> str:
