@@ -23,7 +23,7 @@ ROOMS = sorted(p.name for p in (SOURCE / "tallystick").iterdir() if (p / "__init
 # Modules that reach a network, a model or an EVM. `proof` names none of them, at the top or inside a function.
 REACHING = {
     "aiohttp", "asyncio", "coincurve", "eth", "eth_account", "eth_keys", "ftplib", "http", "httpx", "jinja2", "joblib",
-    "matplotlib", "numpy", "pandas", "requests", "rlp", "scipy", "sklearn", "smtplib", "socket", "ssl", "trie", "urllib",
+    "matplotlib", "numpy", "onnx", "onnxruntime", "pandas", "requests", "rlp", "scipy", "sklearn", "smtplib", "socket", "ssl", "trie", "urllib",
     "urllib3", "web3", "xmlrpc",
 }  # fmt: skip
 EVM = {
@@ -38,7 +38,9 @@ EVM = {
     "trie",
     "web3",
 }
-HEAVY = EVM | {"jinja2", "joblib", "matplotlib", "numpy", "pandas", "scipy", "sklearn"}
+HEAVY = EVM | {
+    "jinja2", "joblib", "matplotlib", "numpy", "onnx", "onnxruntime", "pandas", "scipy", "sklearn",
+}  # fmt: skip
 
 
 def module_of(path: Path) -> str:

@@ -14,6 +14,7 @@ from tallystick.models._file import format_model, parse_model
 from tallystick.models._integer import MAX_REASONS, YES_OR_NO, IntegerModel, Reason
 from tallystick.models._linear import LinearModel
 from tallystick.models._numbers import parse_decimal, units
+from tallystick.models._onnx import OnnxBackend, from_onnx, to_onnx
 from tallystick.models._packing import (
     NO_DIGEST,
     Packed,
@@ -50,6 +51,7 @@ __all__ = [
     "Interval",
     "LinearModel",
     "NumericFeature",
+    "OnnxBackend",
     "Packed",
     "PerceptronModel",
     "Quantiser",
@@ -68,6 +70,7 @@ __all__ = [
     "fidelity_of_parameters",
     "format_model",
     "format_parameters",
+    "from_onnx",
     "input_commitment",
     "pack_inputs",
     "parse_decimal",
@@ -75,6 +78,7 @@ __all__ = [
     "parse_parameters",
     "sign_override",
     "split",
+    "to_onnx",
     "units",
     "unpack_inputs",
     "weights_of",
