@@ -27,6 +27,7 @@ _KEEP_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 _COLOUR = re.compile(r"(\x1b\[[0-9]{1,2}m)")  # what `colour` writes
 _SETTINGS = "tallystick.toml"
 _LIVED_ON = frozenset({_SETTINGS, "keys.json", "keys.next.json", "witness.json", "anchors.json"})
+_DIRECTORIES = frozenset({"journal", "models", "openings", "peers"})
 _COLOURS = {"proved": "32", "claimed": "33", "missing": "35", "error": "31", "hint": "36", "caught": "32"}
 
 
@@ -243,7 +244,7 @@ def _is_lived_on(path: Path) -> bool:
     """Say whether a file is one that a workspace cannot lose: a typing error must not take the keys."""
     if (path.parent / _SETTINGS).exists() and (path.name in _LIVED_ON or path.suffix == ".sqlite"):
         return True
-    return any((top.parent / _SETTINGS).exists() and top.name in ("journal", "peers") for top in path.parents)
+    return any((top.parent / _SETTINGS).exists() and top.name in _DIRECTORIES for top in path.parents)
 
 
 def _still(text: str) -> str:

@@ -11,6 +11,8 @@ chain_id = 4221             # what it must answer; the other names are those of 
 genesis = "0x..."           # the hash of block 0
 members = "0x..."           # address of the Members contract
 anchors = "0x..."           # address of the Anchors contract
+models = "0x..."            # address of the Models contract, where models stand on the chain too
+oracle = "0x..."            # address of the Oracle contract
 
 [anchor]
 every_statements = 1000     # anchor when so many statements are new
@@ -19,6 +21,11 @@ every_seconds = 60          # or when the oldest new one is so old
 [clock]
 behind_s = 300              # seconds that the clock may stand behind the last statement
 idle_days = 366             # days that it may stand ahead of it
+
+[oversight]
+confirm_s = 3600            # seconds to confirm what a model proposes
+appeal_s = 2592000          # to appeal after a decision
+review_s = 1209600          # to review after an appeal
 """
 
 from __future__ import annotations
@@ -37,11 +44,12 @@ from tallystick.chain import Profile, parse_profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
 from tallystick.proof import ClockBounds
 
-__all__ = ["SETTINGS_FILE", "AnchorSettings", "ChainSettings", "Settings"]
+__all__ = ["SETTINGS_FILE", "AnchorSettings", "ChainSettings", "OversightSettings", "Settings"]
 
 SETTINGS_FILE = "tallystick.toml"
 SETTINGS_VERSION = 1
-_TABLES = ("anchor", "chain", "clock")
+_TABLES = ("anchor", "chain", "clock", "oversight")
+_CONTRACTS = ("members", "anchors", "models", "oracle")
 SETTINGS_LIMIT = 64 * 1024  # bytes
 _address = re.compile(r"0x[0-9a-f]{40}").fullmatch
 
@@ -53,9 +61,11 @@ class ChainSettings:
     profile: Profile
     members: str = ""
     anchors: str = ""
+    models: str = ""
+    oracle: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("members", "anchors"):
+        for name in _CONTRACTS:
             if getattr(self, name) and not _address(getattr(self, name)):
                 raise ConfigurationError(f"chain.{name} must be 0x and 40 lower-case hex digits")
 
@@ -65,9 +75,9 @@ class ChainSettings:
         if not isinstance(found, Mapping):
             raise ConfigurationError("[chain] must be a table")
         said = {"name": "chain", **found}
-        contracts = {name: said.pop(name) for name in ("members", "anchors") if name in said}
+        contracts = {name: said.pop(name) for name in _CONTRACTS if name in said}
         if not all(isinstance(address, str) for address in contracts.values()):
-            raise ConfigurationError("chain.members and chain.anchors must be strings")
+            raise ConfigurationError(f"{', '.join(f'chain.{name}' for name in _CONTRACTS)} must be strings")
         profile = parse_profile(said)
         if profile.path is not None:
             profile = replace(profile, path=workspace / profile.path)
@@ -94,6 +104,19 @@ class AnchorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OversightSettings:
+    """How long people have, in seconds; what a passed deadline means stands in the statements themselves."""
+
+    confirm_s: int = 60 * 60
+    appeal_s: int = 30 * 24 * 60 * 60
+    review_s: int = 14 * 24 * 60 * 60
+
+    def __post_init__(self) -> None:
+        if min(self.confirm_s, self.appeal_s, self.review_s) <= 0:
+            raise ConfigurationError("oversight.confirm_s, appeal_s and review_s must be > 0 seconds")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One workspace's settings."""
 
@@ -102,6 +125,7 @@ class Settings:
     chain: ChainSettings | None = None
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
     clock: ClockBounds = field(default_factory=ClockBounds)
+    oversight: OversightSettings = field(default_factory=OversightSettings)
 
     @classmethod
     def read(cls, workspace: Path) -> Settings:
@@ -146,9 +170,14 @@ class Settings:
         chain = ChainSettings.parse(document.pop("chain"), workspace) if "chain" in document else None
         anchor = _section("anchor", document.pop("anchor", {}), AnchorSettings)
         clock = _section("clock", document.pop("clock", {}), ClockBounds)
+        oversight = _section("oversight", document.pop("oversight", {}), OversightSettings)
         settings = cast(Settings, _section("", document, cls, required=("name",), skip=_TABLES))
         return replace(
-            settings, chain=chain, anchor=cast(AnchorSettings, anchor), clock=cast(ClockBounds, clock)
+            settings,
+            chain=chain,
+            anchor=cast(AnchorSettings, anchor),
+            clock=cast(ClockBounds, clock),
+            oversight=cast(OversightSettings, oversight),
         )
 
     def format(self, workspace: Path) -> str:
@@ -160,6 +189,8 @@ class Settings:
             lines += ["", "[anchor]", *_lines(self.anchor)]
         if self.clock != ClockBounds():
             lines += ["", "[clock]", *_lines(self.clock)]
+        if self.oversight != OversightSettings():
+            lines += ["", "[oversight]", *_lines(self.oversight)]
         return "\n".join(lines) + "\n"
 
 

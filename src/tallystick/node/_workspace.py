@@ -8,6 +8,9 @@
       witness.json        heads of other journals that this party has cosigned
       outbox-….sqlite     what was sent to the chain, and what still has to be
       anchors.json        own heads that stand on the chain
+      models/             model files, each under its hash
+      openings/           inputs of oracle requests that this party may see, with what opens their commitment
+      followed-….json     how far an oracle node or a watcher has followed the chain
 
 The head file lies in the user's state directory (`$TALLYSTICK_STATE`, else `$XDG_STATE_HOME/tallystick`, else
 `~/.local/state/tallystick`): a restored copy of the workspace must not bring an old memory with it.
@@ -62,6 +65,20 @@ class Workspace:
     def anchors(self) -> Path:
         """Own heads on the chain."""
         return self.path / "anchors.json"
+
+    @property
+    def models(self) -> Path:
+        """The directory of model files."""
+        return self.path / "models"
+
+    @property
+    def openings(self) -> Path:
+        """The directory of openings."""
+        return self.path / "openings"
+
+    def followed(self, role: str, contract: str) -> Path:
+        """How far a role (``oracle`` or ``watcher``) has followed a contract."""
+        return self.path / f"followed-{role}-{contract[2:10]}.json"
 
 
 def head_file(origin: str, heads: Path | None = None) -> Path:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick.chain import Profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
-from tallystick.node._settings import AnchorSettings, ChainSettings, Settings
+from tallystick.node._settings import AnchorSettings, ChainSettings, OversightSettings, Settings
 from tallystick.proof import ClockBounds
 
 HERE = Path("/workspace")
@@ -23,8 +23,11 @@ FULL = Settings(
         ),
         "0x" + "1" * 40,
         "0x" + "2" * 40,
+        models="0x" + "3" * 40,
+        oracle="0x" + "4" * 40,
     ),
     anchor=AnchorSettings(7, 0),
+    oversight=OversightSettings(confirm_s=60),
 )
 
 
@@ -51,6 +54,10 @@ def test_any_name_and_path_survive(name: str, path: str) -> None:
         ('version = 1\nname = "A"\n[chain]\npath = "c"\nanchors = "0x1"', "40 lower-case hex", ""),
         ('version = 1\nname = "A"\n[anchor]\nevery_statements = 0', "must be >= 1", ""),
         ('version = 1\nname = "A"\n[anchor]\nevery_statements = true', "whole number", ""),
+        ('version = 1\nname = "A"\n[chain]\npath = "c"\nmodels = "0xAB"', "chain.models must be 0x", ""),
+        ('version = 1\nname = "A"\n[chain]\npath = "c"\noracle = 4', "chain.oracle must be strings", ""),
+        ('version = 1\nname = "A"\n[oversight]\nconfirm_s = 0', "must be > 0 seconds", ""),
+        ('version = 1\nname = "A"\n[oversight]\nconfirm = 9', "unknown key", "did you mean"),
         ("version = 1", "must say name", ""),
         ('name = "A"', "must say version = 1", ""),
         ("version = ", "not TOML", ""),
