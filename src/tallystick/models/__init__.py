@@ -7,6 +7,9 @@ once, evaluation and fidelity need numpy.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
 from tallystick.models._fidelity import Fidelity, compare, fidelity_of_parameters
@@ -35,6 +38,16 @@ from tallystick.models._registry import RegisteredModel, Registry, Version, sign
 from tallystick.models._table import Column, Row, Split, Table, split
 from tallystick.models._trees import TreeArrays, TreeModel
 
+if TYPE_CHECKING:
+    from tallystick.models._executors import Deployed, Executor, deploy_model, deploy_models
+    from tallystick.models._models_contract import (
+        Blueprints,
+        ModelRecord,
+        Models,
+        ModelStage,
+        ReportedEvaluation,
+    )
+
 __all__ = [
     "FRACTION_BITS",
     "MAX_REASONS",
@@ -42,14 +55,20 @@ __all__ = [
     "ONE",
     "YES_OR_NO",
     "Bin",
+    "Blueprints",
     "CategoryFeature",
     "Column",
+    "Deployed",
     "Evaluation",
+    "Executor",
     "Feature",
     "Fidelity",
     "IntegerModel",
     "Interval",
     "LinearModel",
+    "ModelRecord",
+    "ModelStage",
+    "Models",
     "NumericFeature",
     "OnnxBackend",
     "Packed",
@@ -58,6 +77,7 @@ __all__ = [
     "Reason",
     "RegisteredModel",
     "Registry",
+    "ReportedEvaluation",
     "Row",
     "Split",
     "Table",
@@ -66,6 +86,8 @@ __all__ = [
     "Version",
     "Weights",
     "compare",
+    "deploy_model",
+    "deploy_models",
     "evaluate",
     "fidelity_of_parameters",
     "format_model",
@@ -83,3 +105,29 @@ __all__ = [
     "unpack_inputs",
     "weights_of",
 ]
+
+# name -> the private module that holds it; these need the chain extra
+_PLACES = {
+    "Blueprints": "_models_contract",
+    "Deployed": "_executors",
+    "Executor": "_executors",
+    "ModelRecord": "_models_contract",
+    "ModelStage": "_models_contract",
+    "Models": "_models_contract",
+    "ReportedEvaluation": "_models_contract",
+    "deploy_model": "_executors",
+    "deploy_models": "_executors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
