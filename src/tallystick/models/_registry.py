@@ -296,7 +296,12 @@ class Registry:
         return self._again(version)
 
     def promote(
-        self, version: Version, *, override: Sequence[Mapping[str, str]] = (), reason: str = ""
+        self,
+        version: Version,
+        *,
+        override: Sequence[Mapping[str, str]] = (),
+        reason: str = "",
+        ask: Callable[[Version], None] | None = None,
     ) -> Version:
         """Bring a version into use.
 
@@ -305,6 +310,7 @@ class Registry:
             override: what two different known parties signed with `sign_override`, for a version whose evaluation
                 did not pass.
             reason: the reason that they signed.
+            ask: asked when all rules here hold, before the promotion is stated; whatever it raises refuses it.
 
         Raises:
             AccessDeniedError: no evaluation passed, and no override by two known parties.
@@ -326,6 +332,8 @@ class Registry:
                 f"no evaluation of {version.label} has passed a gate",
                 hint="report one that passes, or bring an override signed by two parties with a reason",
             )
+        if ask is not None:
+            ask(version)
         self._journal.append("model.promoted", body, links={k: ids for k, ids in links.items() if ids})
         return self._again(version)
 

@@ -204,6 +204,7 @@ STANDARD_KINDS = Kinds(
             },
             "how good a model is",
         ),
+        Kind("model.approved", {"model": "digest"}, "a party approves another party's model"),
         Kind(
             "model.published",
             {"family": "text", "model": "digest", "name": "text", "parent": "digest?", "version": "count"},

@@ -190,3 +190,19 @@ def test_a_foreign_model_is_loaded_by_who_knows_its_family(world: World) -> None
         world.registry.model(version)
     loading = Registry(world.path / "models", journal=world.journal, load=lambda family, data: (family, data))  # type: ignore[arg-type,return-value]
     assert loading.model(version) == ("opaque", b"foreign")
+
+
+def test_who_is_asked_last_can_refuse_a_promotion_and_then_nothing_is_stated(world: World) -> None:
+    version = world.registry.publish(model(), "heart")
+    version = world.registry.report(version, figures={}, rows=9, cohort="c", gate=GATE, passed=True)
+    size = world.journal.size
+
+    def refuse(_version: object) -> None:
+        raise AccessDeniedError("not here")
+
+    with pytest.raises(AccessDeniedError, match="not here"):
+        world.registry.promote(version, ask=refuse)
+    assert (world.journal.size, world.registry.find("heart").stage) == (size, "published")
+    asked: list[object] = []
+    assert world.registry.promote(version, ask=asked.append).stage == "promoted"
+    assert asked == [version]
