@@ -142,9 +142,14 @@ class Panel:
     @property
     def id(self) -> bytes:
         """The panel's name on every chain: Keccak-256 of its content, 32 bytes."""
-        signers, watchers = (b"".join(map(_word, who)) for who in (self.signers, self.watchers))
-        numbers = (self.need, self.watch_need, self.bond, self.window_s, self.window_blocks)
-        return keccak256(keccak256(signers) + keccak256(watchers) + b"".join(map(_word, numbers)))
+        # As the contract does: abi_encode of all fields in their order, arrays behind their offsets.
+        lists = [len(self.signers), *self.signers, len(self.watchers), *self.watchers]
+        offset = 7 * 32
+        words = (
+            offset, self.need, offset + 32 * (1 + len(self.signers)), self.watch_need, self.bond,
+            self.window_s, self.window_blocks, *lists,
+        )  # fmt: skip
+        return keccak256(b"".join(map(_word, words)))
 
     @property
     def allows_challenges(self) -> bool:
