@@ -54,7 +54,7 @@ def measure() -> dict[str, int]:
         Gas of whole transactions, by name.
     """
     with tempfile.TemporaryDirectory() as folder:
-        measured = _Measured(Path(folder) / "chain")
+        measured = Measured(Path(folder) / "chain")
         try:
             _measure_members(measured)
             _measure_anchors(measured)
@@ -63,7 +63,7 @@ def measure() -> dict[str, int]:
     return measured.gas
 
 
-def _measure_members(measured: _Measured) -> None:
+def _measure_members(measured: Measured) -> None:
     from tallystick.chain import Members
 
     times = {"delay_s": 0, "delay_blocks": 0, "lifetime_s": 10_000}
@@ -97,7 +97,7 @@ def _measure_members(measured: _Measured) -> None:
     measured.send("veto", "B", members.veto(len(votes) + 1))
 
 
-def _measure_anchors(measured: _Measured) -> None:
+def _measure_anchors(measured: Measured) -> None:
     from tallystick.chain import Anchors, Members, hashed_id
 
     journals = {old: f"J{old}" for old in (7, DEAREST, 4_096, 4_999)}
@@ -113,7 +113,7 @@ def _measure_anchors(measured: _Measured) -> None:
         measured.send(f"anchor next, {old:,} to {LEAVES:,} leaves", name, following)
 
 
-class _Measured:
+class Measured:
     """A chain whose senders can pay, and what was spent so far."""
 
     def __init__(self, path: Path) -> None:
