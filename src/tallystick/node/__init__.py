@@ -10,13 +10,14 @@ from __future__ import annotations
 from ._anchoring import Anchoring, anchor_policy
 from ._attesting import ANCHOR_NOTE
 from ._backups import BackedUp, ask_chain, backup, restore
-from ._consortium import Consortium, found, make_policy, seat_of
+from ._consortium import Consortium, make_policy
+from ._founding import found, found_models, found_oracle, seat_of
 from ._membership import Membership
 from ._node import Node
 from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
 from ._rotation import Rotated, rotate
-from ._settings import AnchorSettings, ChainSettings, Settings
+from ._settings import AnchorSettings, ChainSettings, OversightSettings, Settings
 from ._witnessing import WitnessAsk, format_ask, parse_ask
 from ._workspace import Workspace
 
@@ -30,6 +31,7 @@ __all__ = [
     "Consortium",
     "Membership",
     "Node",
+    "OversightSettings",
     "Peers",
     "Rotated",
     "Settings",
@@ -41,6 +43,8 @@ __all__ = [
     "format_ask",
     "format_card_file",
     "found",
+    "found_models",
+    "found_oracle",
     "make_policy",
     "parse_ask",
     "parse_card_file",

@@ -1,10 +1,11 @@
-"""Several parties: founding the contracts, and a whole consortium in one process for tests and pilots."""
+"""Several parties: a policy that pins them, and a whole consortium in one process for tests and pilots."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,60 +20,22 @@ from tallystick.proof import (
     PinnedParty,
     Policy,
     WitnessPolicy,
-    chain_address,
-    journal_id,
     system_clock,
     verify,
 )
 
+from ._founding import found, found_models, found_oracle
 from ._node import Node
 from ._peers import CardFile, format_card_file
 from ._settings import ChainSettings
 
 if TYPE_CHECKING:
-    from tallystick.chain import Chain, Profile, Seat
-    from tallystick.proof import Card
+    from tallystick.chain import Chain, Profile
 
-__all__ = ["Consortium", "found", "make_policy", "seat_of"]
+__all__ = ["Consortium", "make_policy"]
 
 PILOT_SCRYPT_N = 2**12
 MEMBER_LIMIT = 64
-
-
-def seat_of(cards: Sequence[Card]) -> Seat:
-    """The seat of a party in the contract `Members`: hashes of its id, journal and newest card, and its account."""
-    from tallystick.chain import Keys, Seat, hashed_id
-
-    card = cards[-1]
-    account = chain_address(card.keys["chain"])
-    return Seat(
-        hashed_id(card.party), journal_id(card.origin), Keys(account, account, bytes.fromhex(card.hash))
-    )
-
-
-def found(node: Node, chain: Chain, members: Sequence[CardFile], *, threshold: int) -> tuple[str, str]:
-    """Deploy `Members` with these founders, and `Anchors` that asks it.
-
-    Running it again after a crash goes on where it stopped: the outbox sends each contract once.
-
-    Args:
-        node: pays and signs; usually one of the founders.
-        chain: where.
-        members: the founders' cards, the node's own included if it takes part.
-        threshold: how many members must approve, a majority.
-
-    Returns:
-        Addresses of `Members` and `Anchors`.
-    """
-    from tallystick.chain import Account, Anchors, Members, Outbox
-
-    account = Account(node.party.secret("chain"))
-    if chain.is_local and chain.balance(account.address) == 0:
-        chain.fund(account.address)
-    seats = [seat_of(member.cards) for member in members]
-    with Outbox(node.workspace.outbox(account.address), chain, account=account) as outbox:
-        contract = outbox.send("found/members", Members.deploy_call(seats, threshold=threshold)).contract
-        return contract, outbox.send("found/anchors", Anchors.deploy_call(contract)).contract
 
 
 def make_policy(
@@ -178,6 +141,38 @@ class Consortium:
         members, anchors = found(self.nodes[0], self.chain, self.cards, threshold=len(self.nodes) // 2 + 1)
         for node in self.nodes:
             node.set_chain(ChainSettings(profile, members, anchors))
+            node.share_chain(self.chain)
+
+    def found_models(self, *, approvals: int | None = None) -> str:
+        """Deploy the contract `Models` and set it for all members.
+
+        Args:
+            approvals: how many members other than the publisher must approve a model; a majority of them when None.
+
+        Returns:
+            Its address.
+        """
+        settings = self._settings()
+        needed = (len(self.nodes) - 1) // 2 + 1 if approvals is None else approvals
+        models = found_models(self.nodes[0], self.chain, members=settings.members, approvals=needed)
+        for node in self.nodes:
+            node.set_chain(replace(settings, models=models))
+        return models
+
+    def found_oracle(self) -> str:
+        """Deploy the contract `Oracle`, which asks `Models`, and set it for all members; its address."""
+        if not self._settings().models:
+            self.found_models()
+        settings = self._settings()
+        oracle = found_oracle(self.nodes[0], self.chain, models=settings.models)
+        for node in self.nodes:
+            node.set_chain(replace(settings, oracle=oracle))
+        return oracle
+
+    def _settings(self) -> ChainSettings:
+        settings = self.nodes[0].settings.chain
+        assert settings is not None
+        return settings
 
     @property
     def cards(self) -> list[CardFile]:
@@ -206,8 +201,7 @@ class Consortium:
 
     def policy(self, name: str = "everybody here", *, ask: Sequence[str] = ("party",)) -> Policy:
         """A policy that pins all members and this chain, which one operator runs."""
-        settings = self.nodes[0].settings.chain
-        assert settings is not None
+        settings = self._settings()
         anchor = AnchorPolicy(self.chain.chain_id, self.chain.genesis, settings.anchors, local=True)
         return make_policy(name, self.cards, anchor=anchor, ask=ask)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tallystick.errors import ConfigurationError, NotFoundError
 
-from ._consortium import seat_of
+from ._founding import seat_of
 from ._node import Node
 from ._peers import CardFile
 

@@ -7,11 +7,10 @@ somebody relies on the journal's promise that it is durable before it returns.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from tallystick.errors import ConfigurationError, KeyFileError, StorageError
 from tallystick.proof import (
@@ -19,8 +18,6 @@ from tallystick.proof import (
     AnchorClaim,
     Checkpoint,
     Clock,
-    Draft,
-    Entry,
     Journal,
     Kinds,
     Party,
@@ -30,9 +27,9 @@ from tallystick.proof import (
 )
 
 from ._anchoring import Anchoring, read_claims
+from ._deciding import Deciding
 from ._passphrase import passphrase_given
 from ._settings import SETTINGS_FILE, ChainSettings, Settings
-from ._watching import Witnessing
 from ._workspace import Workspace, head_file, write_small
 
 if TYPE_CHECKING:
@@ -53,7 +50,7 @@ class _Means:
     heads: Path | None
 
 
-class Node(Witnessing):
+class Node(Deciding):
     """One party's workspace; made by `init` or `open`, closed by ``with`` or `close`.
 
     Attributes:
@@ -186,36 +183,19 @@ class Node(Witnessing):
             journal.close()
             raise
 
-    def record(
-        self,
-        kind: str,
-        body: dict[str, Any],
-        *,
-        links: dict[str, list[str]] | None = None,
-        payload: bytes | None = None,
-        fields: Mapping[str, Any] | None = None,
-        media: str = "application/octet-stream",
-        subject: str = "",
-    ) -> Entry:
-        """State something; durable when it returns. See `Draft` for the arguments.
-
-        Raises:
-            StatementError: it does not fit its kind or the profile; nothing was written.
-        """
-        return self.record_many([Draft(kind, body, links, payload, fields, media, subject)])[0]
-
-    def record_many(self, drafts: Sequence[Draft]) -> list[Entry]:
-        """State several things, all or none of them; durable when it returns."""
-        return self.journal.append_many(drafts)
-
     def anchoring(self, *, chain: Chain | None = None) -> Anchoring:
         """Open the way to the chain; close it after use.
 
         Args:
-            chain: an open chain to share with other nodes of this process.
+            chain: an open chain to share with other nodes of this process; that of `share_chain` when None.
         """
         return Anchoring(
-            self.workspace, self._chain_settings(), self.party, self.journal, clock=self._clock, chain=chain
+            self.workspace,
+            self._chain_settings(),
+            self.party,
+            self.journal,
+            clock=self.clock,
+            chain=chain or self.shared_chain,
         )
 
     def anchor_due(self) -> bool:
@@ -224,7 +204,7 @@ class Node(Witnessing):
         fresh = self.journal.size - anchored
         if not fresh:
             return False
-        age_s = (self._clock() - self.journal.statement(anchored).at) / 1_000_000
+        age_s = (self.clock() - self.journal.statement(anchored).at) / 1_000_000
         return fresh >= rule.every_statements or age_s >= rule.every_seconds
 
     def anchor(self, *, chain: Chain | None = None, timeout_s: float | None = None) -> list[AnchorClaim]:
@@ -238,7 +218,7 @@ class Node(Witnessing):
         return fresh
 
     def set_chain(self, chain: ChainSettings) -> None:
-        """Write another chain into the settings."""
+        """Write another chain, or other contracts on it, into the settings."""
         self.settings = replace(self.settings, chain=chain)
         write_small(self.workspace.path / SETTINGS_FILE, self.settings.format(self.workspace.path).encode())
 

@@ -46,7 +46,7 @@ class Witnessing(Evidence):
     ) -> None:
         super().__init__(party, journal, Peers(workspace.peers), read_claims(workspace.anchors))
         self.workspace, self.settings, self.read_only = workspace, settings, read_only
-        self._clock = clock
+        self.clock = clock
         self._witness: Witness | None = None
 
     @property
@@ -57,7 +57,7 @@ class Witnessing(Evidence):
                 "this workspace is open for reading only", hint="wait until the other process is done"
             )
         if self._witness is None:
-            self._witness = Witness(self.party, self.workspace.witness, clock=self._clock)
+            self._witness = Witness(self.party, self.workspace.witness, clock=self.clock)
         return self._witness
 
     def cosign(self, ask: WitnessAsk) -> Checkpoint:

@@ -15,7 +15,7 @@ from tallystick.chain._localchain import LocalChain
 from tallystick.errors import ChainError, RevertError
 from tallystick.node import CardFile, Consortium, Node, found
 from tallystick.node._anchoring import read_claims
-from tallystick.node._consortium import seat_of
+from tallystick.node._founding import seat_of
 from tallystick.proof import journal_id
 
 # more than an intent may be rebuilt or signed anew

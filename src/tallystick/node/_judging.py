@@ -1,0 +1,123 @@
+"""Judging a model by rows that it has not learned from, for the statement that says so."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tallystick.errors import ModelInputError
+from tallystick.models import Evaluation, IntegerModel, evaluate
+from tallystick.proof import format_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Judged", "judge"]
+
+COHORT = "held-out rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How good a model is on some rows.
+
+    Args:
+        model: hash of its file.
+        rows: how many rows were judged.
+        cohort: which rows, in words.
+        evaluation: the figures of a model with two labels; None for one with more.
+        labels: with more labels, the figures of each against all others.
+        correct: how many rows were decided right.
+        gate: hash of the gate that was applied; empty for none.
+        passed: what the gate said; None without one.
+        verdict: the gate's findings, as they stand in the statement; empty without one.
+    """
+
+    model: str
+    rows: int
+    cohort: str
+    evaluation: Evaluation | None
+    labels: Mapping[str, Evaluation]
+    correct: int
+    gate: str = ""
+    passed: bool | None = None
+    verdict: Mapping[str, Any] | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as plain data of a statement's profile: decimals are text."""
+        said: dict[str, Any] = {} if self.evaluation is None else self.evaluation.as_statement()
+        if self.labels:
+            share = f"{self.correct / self.rows:.3f}" if self.rows else "not enough data"
+            said = {"accuracy": share, "labels": {k: v.as_statement() for k, v in self.labels.items()}}
+        return said if self.verdict is None else said | {"gate": dict(self.verdict)}
+
+    def check(self, model: str) -> None:
+        """Check that a model is the one that was judged.
+
+        Raises:
+            ModelInputError: it is another one.
+        """
+        if model != self.model:
+            raise ModelInputError(
+                f"the evaluation is of model {self.model[:12]}…, got {model[:12]}…",
+                hint="evaluate the very model that you publish",
+            )
+
+
+def judge(
+    model: Any,
+    rows: Any,
+    labels: Sequence[Any],
+    *,
+    cohort: str = COHORT,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Judged:
+    """Judge a model by rows that it has not learned from.
+
+    Args:
+        model: an integer model.
+        rows: mappings of the model's columns, or a float64 array of shape (rows, features).
+        labels: what turned out: one of the model's labels, or its number, a row.
+        cohort: which rows these are, in words that everybody may read.
+        resamples: bootstrap draws behind the intervals.
+        seed: of the draws.
+
+    Raises:
+        ModelInputError: rows or labels do not fit the model.
+        MissingExtraError: numpy is not installed.
+    """
+    if not isinstance(model, IntegerModel):
+        raise ModelInputError(f"only integer models are judged here, got one of the family {model.family}")
+    is_array = hasattr(rows, "dtype")
+    inputs = model.quantiser.inputs_of_array(rows) if is_array else model.quantiser.inputs_many(list(rows))
+    truth = [_place(model, label) for label in labels]
+    if len(inputs) != len(truth):
+        raise ModelInputError(f"there must be a label for each of {len(inputs)} rows, got {len(truth)}")
+    scores = [[int(score) for score in row] for row in model.scores_inputs_many(inputs)]
+    decided = [model.labels.index(model.decision(row)) for row in scores]
+    correct = sum(told == true for told, true in zip(decided, truth, strict=True))
+    options: dict[str, int] = {"resamples": resamples, "seed": seed}
+    if model.heads == 1:
+        threshold = model.probability(model.threshold)
+        found = evaluate([model.probability(row[0]) for row in scores], truth, threshold=threshold, **options)
+        return Judged(model.hash, len(truth), cohort, found, {}, correct)
+    of_labels = {
+        label: evaluate(
+            [model.probability(row[head]) for row in scores], [int(t == head) for t in truth], **options
+        )
+        for head, label in enumerate(model.labels)
+    }
+    return Judged(model.hash, len(truth), cohort, None, of_labels, correct)
+
+
+def _place(model: IntegerModel, label: Any) -> int:
+    if isinstance(label, str):
+        if label in model.labels:
+            return model.labels.index(label)
+    elif int(label) == label and 0 <= label < len(model.labels):
+        return int(label)
+    known = ", ".join(model.labels[:6])
+    raise ModelInputError(f"a label must be one of {known} or its number, got {str(label)[:20]!r}")

@@ -1,0 +1,278 @@
+"""The models of one party: from fitting over judging to use, each step stated, and known to the chain where there is one.
+
+model = node.models.fit_trees(X, y, trees=50).model
+judged = node.models.evaluate(model, X_test, y_test)
+version = node.models.publish(model, "fraud", evaluation=judged)
+node.models.promote(version)
+node.ask("fraud", row)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tallystick.errors import ConfigurationError
+from tallystick.models import Registry, RegisteredModel, Version, sign_override
+from tallystick.proof import format_did_key
+
+from ._judging import Judged, judge
+from ._model_chain import ModelChain, open_model_chain
+
+if TYPE_CHECKING:
+    from tallystick.models import Deployed
+
+    from ._deciding import Deciding
+
+__all__ = ["OwnModels"]
+
+
+class OwnModels:
+    """The models of one party; a node's `models`.
+
+    Where `[chain] models` is set, publications, evaluations, approvals and retirements go to that contract after they
+    were stated, and a promotion is stated only when the contract has made it.
+
+    Args:
+        node: whose models they are.
+    """
+
+    def __init__(self, node: Deciding) -> None:
+        self._node = node
+        self.registry = Registry(
+            node.workspace.models, journal=node.journal, party_of=self._party_of, load=_load
+        )
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    def versions(self, name: str = "") -> list[Version]:
+        """All versions in order of publication, or those of one name."""
+        return self.registry.versions(name)
+
+    def find(self, what: str) -> Version:
+        """Find a version by name, name and number, or hash; see `Registry.find`."""
+        return self.registry.find(what)
+
+    def model(self, what: str | Version) -> Any:
+        """Read a version's file and return the model; see `Registry.model`."""
+        return self.registry.model(self._version(what))
+
+    def chain_stage(self, what: str | Version) -> str:
+        """How the contract `Models` calls a version: unknown, published, promoted or retired."""
+        with self.on_chain() as contract:
+            return contract.stage(self._version(what).hash)
+
+    # -- making and judging --------------------------------------------------------------------------------
+
+    def evaluate(self, model: Any, rows: Any, labels: Sequence[Any], **options: Any) -> Judged:
+        """Judge a model by rows that it has not learned from; see `judge`."""
+        return judge(model, rows, labels, **options)
+
+    def publish(
+        self,
+        model: RegisteredModel,
+        name: str,
+        *,
+        evaluation: Judged | None = None,
+        links: Mapping[str, Sequence[str]] | None = None,
+        parent: Version | str | None = None,
+    ) -> Version:
+        """Keep a model and state that it exists, and how good it is; the same file again changes nothing.
+
+        Args:
+            model: what to publish.
+            name: 1 to 64 lower-case letters, digits, dots, hyphens and underscores.
+            evaluation: what `evaluate` returned.
+            links: label -> ids of statements it comes from, such as "round" or "data".
+            parent: the version that it replaces or grew from.
+
+        Raises:
+            ModelInputError: a name that cannot be, or an evaluation of another model.
+            RevertError: stated, but the contract refused it; `settle` tries again.
+        """
+        version = self.registry.publish(model, name, links=links, parent=parent)
+        if evaluation is not None:
+            return self.report(version, evaluation)
+        self._settle_if_chained()
+        return version
+
+    def report(
+        self,
+        what: str | Version,
+        evaluation: Judged,
+        *,
+        links: Mapping[str, Sequence[str]] | None = None,
+    ) -> Version:
+        """State how good a version is.
+
+        Args:
+            what: which one.
+            evaluation: what `evaluate` returned.
+            links: label -> ids, such as "data".
+
+        Raises:
+            ModelInputError: an evaluation of another model.
+        """
+        version = self._version(what)
+        evaluation.check(version.hash)
+        version = self.registry.report(
+            version,
+            figures=evaluation.figures(),
+            rows=evaluation.rows,
+            cohort=evaluation.cohort,
+            gate=evaluation.gate,
+            passed=evaluation.passed,
+            links=links,
+        )
+        self._settle_if_chained()
+        return version
+
+    # -- bringing into use -----------------------------------------------------------------------------------
+
+    def approve(self, what: str | Version) -> str:
+        """Approve a model of another party; the statement's id. With a contract, it counts there.
+
+        Args:
+            what: a version that is published here too, so that one knows what one approves.
+        """
+        version = self._version(what)
+        links = {"model": [version.published]}
+        entry = self._node.record("model.approved", {"model": version.hash}, links=links)
+        self._settle_if_chained()
+        return entry.id
+
+    def promote(
+        self, what: str | Version, *, override: Sequence[Mapping[str, str]] = (), reason: str = ""
+    ) -> Version:
+        """Bring a version into use; see `Registry.promote` for the rules.
+
+        With a contract, it is asked first, and only what it promoted is stated here; do it again after a crash.
+
+        Raises:
+            AccessDeniedError: no evaluation passed, and no override by two known parties.
+            RetiredModelError: the version is retired.
+            RevertError: the contract refused; nothing was stated.
+            VerificationError: a signature of the override is false.
+        """
+        version = self._version(what)
+        if not self.is_chained:
+            return self.registry.promote(version, override=override, reason=reason)
+        with self.on_chain() as contract:
+            contract.settle()
+            return self.registry.promote(
+                version,
+                override=override,
+                reason=reason,
+                ask=lambda found: contract.promote(found, reason=reason if override else ""),
+            )
+
+    def retire(self, what: str | Version, reason: str) -> Version:
+        """Take a version out of use, for ever."""
+        version = self.registry.retire(self._version(what), reason)
+        self._settle_if_chained()
+        return version
+
+    def sign_override(self, model: str, reason: str, *, origin: str = "") -> dict[str, str]:
+        """Sign that a model may come into use although no evaluation of it passed a gate.
+
+        With a contract, it is signed there as well.
+
+        Args:
+            model: hash of its file.
+            reason: why, in words that can be published.
+            origin: the journal of the registry that is to carry it; one's own when empty.
+
+        Returns:
+            What `promote` takes as a part of its override.
+        """
+        settings = self._node.settings.chain
+        network = f"eip155:{settings.profile.chain_id}" if settings else "no chain"
+        signed = sign_override(
+            model,
+            reason,
+            signer=self._node.party.signer("author"),
+            network=network,
+            origin=origin or self._node.origin,
+        )
+        if self.is_chained:
+            with self.on_chain() as contract:
+                contract.sign_override(model, reason)
+        return signed
+
+    # -- the chain -------------------------------------------------------------------------------------------
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether the settings name a contract `Models`."""
+        settings = self._node.settings.chain
+        return settings is not None and bool(settings.models)
+
+    @contextmanager
+    def on_chain(self) -> Iterator[ModelChain]:
+        """Open the way to the contract `Models`.
+
+        Raises:
+            ConfigurationError: the settings name none.
+        """
+        node = self._node
+        with open_model_chain(
+            node.workspace,
+            node.settings.chain,
+            node.party,
+            node.journal,
+            clock=node.clock,
+            chain=node.shared_chain,
+        ) as contract:
+            yield contract
+
+    def settle(self) -> int:
+        """Bring journal and contract together after a crash or a change; how many transactions that took.
+
+        What was stated is sent. A version that the contract calls retired is retired here too.
+        """
+        with self.on_chain() as contract:
+            sent = contract.settle()
+            gone = [
+                version
+                for version in self.versions()
+                if version.stage != "retired" and contract.stage(version.hash) == "retired"
+            ]
+        for version in gone:
+            self.registry.retire(version, "the contract Models retired it")
+        return sent
+
+    def deploy(self, what: str | Version) -> Deployed:
+        """Let the chain execute a model: put its executor there; what stands there already is used.
+
+        Raises:
+            ConfigurationError: the settings name no contract, or the model is not an integer model.
+            ModelInputError: no contract can execute it.
+        """
+        from tallystick.models import IntegerModel
+
+        model = self.model(what)
+        if not isinstance(model, IntegerModel):
+            raise ConfigurationError(f"a contract executes integer models only, this one is {model.family}")
+        with self.on_chain() as contract:
+            return contract.deploy(model)
+
+    def _settle_if_chained(self) -> None:
+        if self.is_chained:
+            with self.on_chain() as contract:
+                contract.settle()
+
+    def _version(self, what: str | Version) -> Version:
+        return self.registry.find(what) if isinstance(what, str) else what
+
+    def _party_of(self, key: str) -> str | None:
+        """Whose author key this is, by the newest cards."""
+        newest = [self._node.party.cards[-1], *(peer.cards[-1] for peer in self._node.peers)]
+        return next(
+            (card.party for card in newest if format_did_key("ed25519", card.keys["author"]) == key), None
+        )
+
+
+def _load(family: str, data: bytes) -> RegisteredModel:
+    """Read a model of a family that is not an integer one."""
+    raise ConfigurationError(f"models of the family {family} cannot be loaded here")
