@@ -28,6 +28,7 @@ from tallystick.decisions._exchange import (
     format_revealed,
     parse_revealed,
 )
+from tallystick.decisions._holdings import Holdings
 from tallystick.decisions._levels import LEVELS, Audience, Level, before_revealing, find_level
 from tallystick.decisions._openings import (
     Opening,
@@ -54,15 +55,19 @@ from tallystick.decisions._oracle_terms import (
 from tallystick.decisions._oversight import Deadlines, Journalled, Oversight, Records
 from tallystick.decisions._progress import Followed
 from tallystick.decisions._queue import Effect, Waiting
+from tallystick.decisions._requests import Heads, RequestBook, RequestInHand
+from tallystick.decisions._watcher import Watcher
 
 if TYPE_CHECKING:
     from tallystick.decisions._oracle_contract import Oracle, OracleAccount
+    from tallystick.decisions._oracle_service import AnswerSigner, OracleNode
 
 __all__ = [
     "EVERY_MODEL",
     "LEVELS",
     "MODES",
     "Answer",
+    "AnswerSigner",
     "Audience",
     "Band",
     "ChainFact",
@@ -75,6 +80,8 @@ __all__ = [
     "Exchange",
     "ExchangeDirectory",
     "Followed",
+    "Heads",
+    "Holdings",
     "Journalled",
     "Level",
     "ModelSource",
@@ -85,12 +92,15 @@ __all__ = [
     "Oracle",
     "OracleAccount",
     "OracleAnswer",
+    "OracleNode",
     "OracleRequest",
     "Oversight",
     "Panel",
     "Permit",
     "Recorder",
     "Records",
+    "RequestBook",
+    "RequestInHand",
     "RequestStatus",
     "Revealed",
     "Rule",
@@ -98,6 +108,7 @@ __all__ = [
     "Terms",
     "Until",
     "Waiting",
+    "Watcher",
     "answer_digest",
     "answer_domain",
     "before_revealing",
@@ -114,7 +125,12 @@ __all__ = [
 ]
 
 # name -> the private module that holds it; these need the chain extra
-_PLACES = {"Oracle": "_oracle_contract", "OracleAccount": "_oracle_contract"}
+_PLACES = {
+    "AnswerSigner": "_oracle_service",
+    "Oracle": "_oracle_contract",
+    "OracleAccount": "_oracle_contract",
+    "OracleNode": "_oracle_service",
+}
 
 
 def __getattr__(name: str) -> Any:

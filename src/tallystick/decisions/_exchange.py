@@ -17,7 +17,6 @@ from tallystick.errors import EncodingError, ModelInputError, NotFoundError, Sto
 from tallystick.proof import (
     Files,
     OsFiles,
-    chain_address,
     format_json,
     parse_json,
     read_whole,
@@ -29,7 +28,7 @@ __all__ = ["Exchange", "ExchangeDirectory", "Revealed", "SharedExchange", "forma
 FORMAT: Final = "tallystick/revealed"
 MAX_BYTES: Final = 1_024
 _request = re.compile(r"[0-9a-f]{64}").fullmatch
-_key = re.compile(r"0[23][0-9a-f]{64}").fullmatch
+_signer = re.compile(r"0x[0-9a-f]{40}").fullmatch
 _signature = re.compile(r"[0-9a-f]{130}").fullmatch
 _number = re.compile(r"0|-?[1-9][0-9]{0,77}").fullmatch
 
@@ -41,7 +40,7 @@ class Revealed:
     Args:
         request: hex of the request's 32 bytes.
         output: what it answers, int256.
-        key: its compressed secp256k1 key, 33 bytes.
+        signer: the account that says so, 0x and 40 lower-case hex digits.
         signature: r, s, v over the answer's EIP-712 digest, 65 bytes.
 
     Raises:
@@ -50,22 +49,15 @@ class Revealed:
 
     request: str
     output: int
-    key: bytes
+    signer: str
     signature: bytes
 
     def __post_init__(self) -> None:
-        fits = _request(self.request) and _key(self.key.hex()) and len(self.signature) == 65
+        fits = _request(self.request) and _signer(self.signer) and len(self.signature) == 65
         if not fits or not -(2**255) <= self.output < 2**255:
-            raise ModelInputError("a revealed answer must have a request, an int256, a key and a signature")
-
-    @property
-    def signer(self) -> str:
-        """The account of the key, 0x and 40 lower-case hex digits.
-
-        Raises:
-            ValueError: the key is no point of the curve.
-        """
-        return chain_address(self.key)
+            raise ModelInputError(
+                "a revealed answer must have a request, an int256, an account and a signature"
+            )
 
 
 class Exchange(Protocol):
@@ -82,13 +74,13 @@ class SharedExchange:
     """An exchange inside one process."""
 
     def __init__(self) -> None:
-        self._shown: dict[str, dict[bytes, Revealed]] = {}
+        self._shown: dict[str, dict[str, Revealed]] = {}
         self._lock = threading.Lock()
 
     def show(self, revealed: Revealed) -> None:
         """Show an answer."""
         with self._lock:
-            self._shown.setdefault(revealed.request, {})[revealed.key] = revealed
+            self._shown.setdefault(revealed.request, {})[revealed.signer] = revealed
 
     def shown(self, request: str) -> list[Revealed]:
         """Return what was shown for a request."""
@@ -111,7 +103,7 @@ class ExchangeDirectory:
 
     def show(self, revealed: Revealed) -> None:
         """Show an answer, durably."""
-        name = f"{revealed.request}.{revealed.key.hex()}.json"
+        name = f"{revealed.request}.{revealed.signer}.json"
         write_atomically(self._files, self._directory / name, format_revealed(revealed))
 
     def shown(self, request: str) -> list[Revealed]:
@@ -133,10 +125,10 @@ def format_revealed(revealed: Revealed) -> bytes:
     """Write a revealed answer as its only canonical bytes."""
     return format_json(
         {
-            "key": revealed.key.hex(),
             "output": str(revealed.output),
             "request": revealed.request,
             "signature": revealed.signature.hex(),
+            "signer": revealed.signer,
             "type": FORMAT,
             "v": 1,
         }
@@ -152,15 +144,15 @@ def parse_revealed(data: bytes) -> Revealed:
     if len(data) > MAX_BYTES:
         raise EncodingError(f"a revealed answer must have at most {MAX_BYTES} bytes, got {len(data)}")
     said = parse_json(data)
-    if type(said) is not dict or set(said) != {"key", "output", "request", "signature", "type", "v"}:
-        raise EncodingError("a revealed answer must have key, output, request, signature, type and v")
+    if type(said) is not dict or set(said) != {"output", "request", "signature", "signer", "type", "v"}:
+        raise EncodingError("a revealed answer must have output, request, signature, signer, type and v")
     if said["type"] != FORMAT or said["v"] != 1:
         raise EncodingError("not a revealed answer of version 1")
-    checks = {"key": _key, "output": _number, "request": _request, "signature": _signature}
+    checks = {"output": _number, "request": _request, "signature": _signature, "signer": _signer}
     if any(type(said[name]) is not str or not check(said[name]) for name, check in checks.items()):
         raise EncodingError("a field of a revealed answer is malformed")
-    key, signature = bytes.fromhex(said["key"]), bytes.fromhex(said["signature"])
+    signature = bytes.fromhex(said["signature"])
     try:
-        return Revealed(said["request"], int(said["output"]), key, signature)
+        return Revealed(said["request"], int(said["output"]), said["signer"], signature)
     except ModelInputError as error:
         raise EncodingError(error.message) from error

@@ -20,20 +20,18 @@ from tallystick.decisions import (
 from tallystick.errors import ChainMismatchError, DamagedError, EncodingError, ModelInputError
 
 REQUEST = "ab" * 32
-# secp256k1's generator and its double
-KEY = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
-OTHER_KEY = bytes.fromhex("02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5")
+SIGNER, OTHER = "0x" + "ab" * 20, "0x" + "cd" * 20
 REVEALED = st.builds(
     Revealed,
     st.binary(min_size=32, max_size=32).map(bytes.hex),
     st.integers(-(2**255), 2**255 - 1),
-    st.binary(min_size=32, max_size=32).map(b"\x02".__add__),
+    st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex()),
     st.binary(min_size=65, max_size=65),
 )
 
 
-def revealed(output: int = 5, *, request: str = REQUEST, key: bytes = KEY) -> Revealed:
-    return Revealed(request, output, key, bytes(65))
+def revealed(output: int = 5, *, request: str = REQUEST, signer: str = SIGNER) -> Revealed:
+    return Revealed(request, output, signer, bytes(65))
 
 
 @given(REVEALED)
@@ -65,7 +63,7 @@ def test_a_changed_byte_is_another_answer_or_none(written: Revealed, data: st.Da
         format_revealed(revealed(5)).replace(b'"5"', b'"05"'),
         format_revealed(revealed(5)).replace(b'"5"', b'"' + str(2**255).encode() + b'"'),
         format_revealed(revealed(5)).replace(b'"5"', b'"-0"'),
-        format_revealed(revealed(5)).replace(KEY.hex().encode(), b"04" + KEY.hex().encode()[2:]),
+        format_revealed(revealed(5)).replace(SIGNER.encode(), SIGNER.upper().encode()),
     ],
 )
 def test_what_is_no_revealed_answer_is_refused(bad: bytes) -> None:
@@ -77,7 +75,7 @@ def test_a_revealed_answer_outside_its_bounds_cannot_be_made() -> None:
     with pytest.raises(ModelInputError):
         revealed(2**255)
     with pytest.raises(ModelInputError):
-        Revealed(REQUEST, 1, KEY, b"short")
+        Revealed(REQUEST, 1, SIGNER, b"short")
 
 
 @pytest.fixture(params=["shared", "directory"])
@@ -88,7 +86,7 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Exchange:
 def test_what_was_shown_is_seen_by_request(exchange: Exchange) -> None:
     exchange.show(revealed())
     exchange.show(revealed())
-    exchange.show(revealed(6, key=OTHER_KEY))
+    exchange.show(revealed(6, signer=OTHER))
     exchange.show(revealed(7, request="cd" * 32))
     assert sorted(one.output for one in exchange.shown(REQUEST)) == [5, 6]
     assert exchange.shown("ef" * 32) == []

@@ -1,0 +1,179 @@
+"""What an oracle node and a watcher share: they follow requests, and survive being killed at any point.
+
+- What is done next follows from three things only: what the chain says now, what the own journal says, and what the
+  outbox has been told. So each pass may begin anywhere and repeats looks, never deeds.
+- Journal first, then outbox; intents are named by the request, so that none is ever put twice.
+- The block from which the chain is followed moves on last, and only past what is finished.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from tallystick.errors import DisclosureError, NotFoundError
+from tallystick.proof import Draft
+
+from ._asking import ChainFact
+from ._holdings import Holdings
+from ._oversight import Journalled
+from ._progress import Followed
+from ._requests import RequestBook, RequestInHand
+
+if TYPE_CHECKING:
+    from tallystick.chain import Call, Outbox
+
+__all__ = ["Following", "Said"]
+
+BONDED: Final = ("commit/", "challenge-commit/")
+
+
+class Said:
+    """What a journal says about requests, in statements of one kind.
+
+    Args:
+        node: whose journal it is.
+        kind: of the statements; their body names the request.
+    """
+
+    def __init__(self, node: Journalled, kind: str) -> None:
+        self._node, self._kind = node, kind
+        self._mark = f'"kind":"{kind}"'.encode()
+        self._said: dict[str, Mapping[str, Any] | None] = {}
+        self._read = 0
+
+    def of(self, request: str) -> Mapping[str, Any]:
+        """Return the sealed fields of the first statement about a request.
+
+        Raises:
+            DisclosureError: it cannot be opened any more.
+            NotFoundError: there is none.
+        """
+        self._catch_up()
+        if request not in self._said:
+            raise NotFoundError(f"this journal has no {self._kind} about the request")
+        sealed = self._said[request]
+        if sealed is None:
+            raise DisclosureError(f"the {self._kind} about the request cannot be opened any more")
+        return sealed
+
+    def requests(self) -> list[str]:
+        """Return the requests that something was said about, in order."""
+        self._catch_up()
+        return list(self._said)
+
+    def _catch_up(self) -> None:
+        journal = self._node.journal
+        for entry in journal.entries(self._read, journal.size):
+            self._read = entry.index + 1
+            if self._mark not in entry.bytes or entry.statement.kind != self._kind:
+                continue
+            try:
+                sealed = journal.payload(entry.id)
+            except DisclosureError:
+                sealed = b""
+            request = entry.statement.body["request"]
+            self._said.setdefault(request, sealed if isinstance(sealed, dict) else None)
+
+
+class Following(ABC):
+    """Somebody who follows requests. Not for several threads at once; one process per journal and account.
+
+    Args:
+        node: states what is done.
+        book: the contract's requests.
+        outbox: of the account that acts.
+        account: that account, 0x and 40 lower-case hex digits.
+        holdings: models and openings.
+        followed: how far the chain was followed.
+    """
+
+    def __init__(
+        self,
+        node: Journalled,
+        book: RequestBook,
+        outbox: Outbox,
+        *,
+        account: str,
+        holdings: Holdings,
+        followed: Followed,
+    ) -> None:
+        self._node, self._book, self._outbox, self._account = node, book, outbox, account
+        self._holdings, self._followed = holdings, followed
+        self._done: set[str] = set()
+
+    def step(self, *, wait_s: float = 0) -> int:
+        """Look at every unfinished request once and do what is due.
+
+        Args:
+            wait_s: seconds to wait for what was sent; what is not mined by then is followed in the next pass.
+
+        Returns:
+            How many requests are unfinished.
+
+        Raises:
+            SurroundingsError: chain or disk; everything is kept and the next pass goes on.
+        """
+        asked = self._book.asked_since(self._followed.block)
+        unfinished = []
+        for request, block in asked:
+            if request in self._done or self._is_done(self._book.read(request, block)):
+                self._done.add(request)
+            else:
+                unfinished.append(block)
+        if self._outbox.pending():
+            self._outbox.flush(timeout_s=wait_s)
+        if asked:
+            self._followed.remember(min(unfinished, default=asked[-1][1]))
+            self._done &= {request for request, _ in asked}
+        return len(unfinished)
+
+    @abstractmethod
+    def _is_done(self, request: RequestInHand) -> bool:
+        """Do what is due for a request; whether nothing will ever be due any more."""
+
+    def _state(self, kind: str, request: RequestInHand, sealed: dict[str, Any], **body: str) -> None:
+        oracle = self._book.oracle.address
+        fact = ChainFact(self._book.chain.chain_id, oracle, request.asked_at, request.id)
+        said = {"chain": fact.body(), "model": request.terms.model, "request": request.id, **body}
+        model = self._holdings.published(request.terms.model)
+        links = {"model": [model]} if model else None
+        self._node.record_many([Draft(kind, said, links, fields=sealed)])
+
+    def _put(self, name: str, make: Callable[[], Call], *, attempts: int = 1, bond: int = 0) -> bool:
+        """Put an intent unless it was put before.
+
+        Args:
+            name: ends with the request's id.
+            make: makes its call.
+            attempts: how often it may be put again after the contract refused it.
+            bond: wei that the account needs in the contract for it.
+
+        Returns:
+            Whether it may still happen, or has.
+        """
+        for attempt in range(attempts):
+            intent_id = f"{name}/{attempt}" if attempt else name
+            try:
+                if self._outbox.intent(intent_id).state != "failed":
+                    return True
+            except NotFoundError:
+                if bond:
+                    self._deposit(intent_id, bond)
+                self._outbox.put(intent_id, make())
+                return True
+        return False
+
+    def _deposit(self, intent_id: str, bond: int) -> None:
+        """Put what is missing of a bond into the contract, counting what is on its way already."""
+        waiting = self._outbox.pending()
+        coming = sum(one.call.value for one in waiting if one.id.startswith("bond/"))
+        going = bond * sum(one.id.startswith(BONDED) for one in waiting)
+        missing = bond + going - coming - self._book.oracle.account(self._account).free
+        if missing > 0:
+            name = f"bond/{intent_id}"
+            try:
+                self._outbox.intent(name)  # a crash came between this and the intent that needs it
+            except NotFoundError:
+                self._outbox.put(name, self._book.oracle.deposit(missing))

@@ -1,0 +1,85 @@
+"""What an oracle node or a watcher holds to score a request by itself: models, and openings that fit."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tallystick.errors import EvidenceError, ModelInputError, NotFoundError, RetiredModelError
+from tallystick.models import IntegerModel, unpack_inputs
+
+from ._asking import ModelSource
+from ._openings import Opening, Openings, OpeningSource
+from ._requests import RequestInHand
+
+__all__ = ["Holdings"]
+
+_log = logging.getLogger(__name__)
+
+
+class Holdings:
+    """Models by hash and openings by request.
+
+    Args:
+        models: finds models by hash.
+        openings: what is kept already.
+        source: asked for an opening that is not kept; it may give anything, so everything is checked.
+    """
+
+    def __init__(self, models: ModelSource, openings: Openings, source: OpeningSource) -> None:
+        self._models, self._openings, self._source = models, openings, source
+        self._loaded: dict[str, IntegerModel] = {}
+
+    def output(self, request: RequestInHand, *, also_retired: bool = False) -> int | None:
+        """Compute what the request's model answers to the committed input; None while that cannot be done.
+
+        Args:
+            request: as the chain shows it.
+            also_retired: whether a retired model is scored too; a watcher must, a node must not.
+        """
+        model, opening = self._model(request.terms.model, also_retired=also_retired), self.opening(request)
+        if model is None or opening is None:
+            return None
+        try:
+            inputs = unpack_inputs(opening.words, model.quantiser.width)
+        except ModelInputError as error:
+            _log.warning("request %s: the committed input does not fit the model: %s", request.id[:12], error)
+            return None
+        return model.answer(model.scores_inputs(inputs))
+
+    def opening(self, request: RequestInHand) -> Opening | None:
+        """Return the request's opening, checked against its commitment and kept; None while there is none."""
+        kept = self._openings.fetch(request.id)
+        if kept is not None:
+            return kept
+        found = self._source.fetch(request.id)
+        if found is None:
+            return None
+        try:
+            self._openings.take(found.of(request.id), request.terms.input)
+        except EvidenceError as error:
+            _log.warning("request %s: %s", request.id[:12], error)
+            return None
+        return found.of(request.id)
+
+    def published(self, model: str) -> str:
+        """Return the statement that published a model; empty when it is not known here."""
+        try:
+            return self._models.find(model).published
+        except (NotFoundError, RetiredModelError):
+            return ""
+
+    def _model(self, model: str, *, also_retired: bool) -> IntegerModel | None:
+        try:
+            version = self._models.find(model)
+            if version.stage == "retired" and not also_retired:
+                return None
+            loaded: Any = self._loaded.get(model)
+            if loaded is None:
+                loaded = self._models.model(version)
+        except (NotFoundError, RetiredModelError):
+            return None
+        if not isinstance(loaded, IntegerModel) or loaded.hash != model:
+            return None
+        self._loaded[model] = loaded
+        return loaded
