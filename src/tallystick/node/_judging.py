@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ModelInputError
 from tallystick.models import Evaluation, IntegerModel, evaluate
-from tallystick.proof import format_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

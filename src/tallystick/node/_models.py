@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ConfigurationError
-from tallystick.models import Registry, RegisteredModel, Version, sign_override
+from tallystick.models import RegisteredModel, Registry, Version, sign_override
 from tallystick.proof import format_did_key
 
 from ._judging import Judged, judge

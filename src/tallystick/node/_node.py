@@ -219,6 +219,9 @@ class Node(Deciding):
 
     def set_chain(self, chain: ChainSettings) -> None:
         """Write another chain, or other contracts on it, into the settings."""
+        before = self.settings.chain
+        if before is not None and before.profile != chain.profile:
+            self.share_chain(None)  # what is shared is the chain that was set before
         self.settings = replace(self.settings, chain=chain)
         write_small(self.workspace.path / SETTINGS_FILE, self.settings.format(self.workspace.path).encode())
 
