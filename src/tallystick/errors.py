@@ -21,6 +21,7 @@
     │  ├─ NoteError             a signed note or checkpoint that does not verify
     │  ├─ ProofError            a Merkle proof that does not hold
     │  ├─ ReceiptError          a receipt or bundle that is malformed
+    │  ├─ ScorerError           somebody else's scorer answered something that does not fit
     │  ├─ UnknownFormatError    a version that this program does not know
     │  ├─ VerificationError     a receipt says something that is false
     │  └─ WitnessConflictError  a witness remembers another size
@@ -34,6 +35,7 @@
     │  ├─ ClockError            the clock stands before what is already written
     │  ├─ LockedError           another process writes here
     │  ├─ MissingExtraError     a part that is not installed
+    │  ├─ ScorerUnreachableError somebody else's scorer gave no answer
     │  └─ StorageError          reading or writing failed; nothing more is written
     │     ├─ DamagedError       what stands on the disk is not what was written
     │     └─ RollbackError      the store stands below a head that somebody remembers
@@ -77,6 +79,8 @@ __all__ = [
     "RetiredModelError",
     "RevertError",
     "RollbackError",
+    "ScorerError",
+    "ScorerUnreachableError",
     "StatementError",
     "StorageError",
     "SurroundingsError",
@@ -193,6 +197,10 @@ class ReceiptError(EvidenceError):
     code = "evidence.receipt"
 
 
+class ScorerError(EvidenceError):
+    code = "evidence.scorer"
+
+
 class UnknownFormatError(EvidenceError):
     code = "evidence.unknown-format"
     hint = "a later Tallystick wrote this: upgrade with `pip install -U tallystick`"
@@ -272,6 +280,11 @@ class LockedError(SurroundingsError):
 
 class MissingExtraError(SurroundingsError):
     code = "surroundings.missing-extra"
+
+
+class ScorerUnreachableError(SurroundingsError):
+    code = "surroundings.scorer-unreachable"
+    retryable = True
 
 
 class StorageError(SurroundingsError):

@@ -11,13 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
+from tallystick.models._external import ExternalDescription, ExternalModel, JsonField, parse_external
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
 from tallystick.models._fidelity import Fidelity, compare, fidelity_of_parameters
 from tallystick.models._file import format_model, parse_model
+from tallystick.models._foreign import load_foreign
 from tallystick.models._integer import MAX_REASONS, YES_OR_NO, IntegerModel, Reason
 from tallystick.models._linear import LinearModel
 from tallystick.models._numbers import parse_decimal, units
 from tallystick.models._onnx import OnnxBackend, from_onnx, to_onnx
+from tallystick.models._opaque import OpaqueDescription, OpaqueModel, Tensor, describe_onnx
 from tallystick.models._packing import (
     NO_DIGEST,
     Packed,
@@ -35,6 +38,7 @@ from tallystick.models._parameters import (
 from tallystick.models._perceptron import PerceptronModel
 from tallystick.models._quantiser import Quantiser
 from tallystick.models._registry import RegisteredModel, Registry, Version, sign_override
+from tallystick.models._scored import ForeignModel, Scored, ask_row
 from tallystick.models._table import Column, Row, Split, Table, split
 from tallystick.models._trees import TreeArrays, TreeModel
 
@@ -61,16 +65,22 @@ __all__ = [
     "Deployed",
     "Evaluation",
     "Executor",
+    "ExternalDescription",
+    "ExternalModel",
     "Feature",
     "Fidelity",
+    "ForeignModel",
     "IntegerModel",
     "Interval",
+    "JsonField",
     "LinearModel",
     "ModelRecord",
     "ModelStage",
     "Models",
     "NumericFeature",
     "OnnxBackend",
+    "OpaqueDescription",
+    "OpaqueModel",
     "Packed",
     "PerceptronModel",
     "Quantiser",
@@ -79,23 +89,29 @@ __all__ = [
     "Registry",
     "ReportedEvaluation",
     "Row",
+    "Scored",
     "Split",
     "Table",
+    "Tensor",
     "TreeArrays",
     "TreeModel",
     "Version",
     "Weights",
+    "ask_row",
     "compare",
     "deploy_model",
     "deploy_models",
+    "describe_onnx",
     "evaluate",
     "fidelity_of_parameters",
     "format_model",
     "format_parameters",
     "from_onnx",
     "input_commitment",
+    "load_foreign",
     "pack_inputs",
     "parse_decimal",
+    "parse_external",
     "parse_model",
     "parse_parameters",
     "sign_override",
