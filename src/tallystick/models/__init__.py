@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tallystick.models._csv import load_csv, load_rows, read_targets
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
 from tallystick.models._external import ExternalDescription, ExternalModel, JsonField, parse_external
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
@@ -108,12 +109,15 @@ __all__ = [
     "format_parameters",
     "from_onnx",
     "input_commitment",
+    "load_csv",
     "load_foreign",
+    "load_rows",
     "pack_inputs",
     "parse_decimal",
     "parse_external",
     "parse_model",
     "parse_parameters",
+    "read_targets",
     "sign_override",
     "split",
     "to_onnx",

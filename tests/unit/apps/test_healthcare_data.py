@@ -9,10 +9,9 @@ import pytest
 
 from tallystick.apps.healthcare._data import card_text, data_card, load_heart, problems
 from tallystick.apps.healthcare._figures import learned
-from tallystick.apps.healthcare._own_data import load_csv
 from tallystick.errors import DataError
 from tallystick.learning import Site, run_rounds, train_alone
-from tallystick.models import evaluate, split
+from tallystick.models import evaluate, load_csv, load_rows, split
 
 # --- the hospitals' table ---
 
@@ -201,3 +200,18 @@ def test_a_file_that_is_empty_missing_or_not_utf8_is_refused(tmp_path: Path) -> 
         load_csv(tmp_path, site="a", target="b")
     with pytest.raises(DataError, match="two columns"):
         load_csv(good(tmp_path), site="late", target="late")
+
+
+def test_without_a_column_of_sites_all_rows_belong_together(tmp_path: Path) -> None:
+    table = load_csv(good(tmp_path), target="late")
+    assert (len(table), table.site_names) == (80, ("all",))
+    assert "branch" in [column.name for column in table.columns]
+
+
+def test_rows_to_score_keep_every_column_under_the_name_that_a_model_gives_it(tmp_path: Path) -> None:
+    header, rows = load_rows(write(tmp_path, "id,größe (cm),late", ["1,180,NA", "2,,1"]))
+    assert header == ["id", "größe (cm)", "late"]
+    assert [(row["id"], row["groe (cm)"], row["late"]) for row in rows] == [
+        ("1", "180", None),
+        ("2", None, "1"),
+    ]

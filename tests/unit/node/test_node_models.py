@@ -60,7 +60,7 @@ def test_an_answer_is_durable_and_names_the_very_model(node: Node) -> None:
     assert (said.kind, said.body["model"], said.links["model"]) == (
         "decision.made",
         version.hash,
-        (version.published,),
+        [version.published],
     )
     assert (answer.decision, answer.score, answer.level) == ("yes", 287, "L0")
     assert node.ask(version, {"x": "-7"}).decision == "no"

@@ -25,13 +25,12 @@ from tallystick.apps.healthcare._data import card_text, data_card, load_heart
 from tallystick.apps.healthcare._figures import learned
 from tallystick.apps.healthcare._forgeries import Evidence, forge
 from tallystick.apps.healthcare._outsider import verify_outside
-from tallystick.apps.healthcare._own_data import load_csv
 from tallystick.apps.healthcare._report import build
 from tallystick.apps.healthcare._stating import Stating
 from tallystick.apps.healthcare._tracing import short_trace
 from tallystick.errors import ConfigurationError, DataError, DefectError, StorageError
 from tallystick.learning import FederatedRun, Site, run_rounds
-from tallystick.models import Split, Table, split
+from tallystick.models import Split, Table, load_csv, split
 from tallystick.node import Consortium, Node
 from tallystick.proof import (
     Bundle,

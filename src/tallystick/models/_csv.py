@@ -1,4 +1,4 @@
-"""The user's own CSV as a table: sensible defaults, each said in a note, and a clear refusal of the rest."""
+"""The user's own CSV: as a table to learn from, or as rows to score; with defaults that are said, or a clear refusal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from tallystick.errors import DataError, ModelInputError
-from tallystick.models import Column, Table, parse_decimal, units
+from tallystick.models._numbers import parse_decimal, units
+from tallystick.models._table import Column, Table
 
 MAX_FILE_BYTES: Final = 256 * 2**20
 MAX_COLUMNS: Final = 500
 MAX_SITES: Final = 32
 LEAST_SITE_ROWS: Final = 20
+EVERYWHERE: Final = "all"  # the site of every row where no column says
 MAX_CODES: Final = 40  # a category with more is taken for an identifier or free text
 MAX_CODE_CHARACTERS: Final = 80
 MAX_NAME_CHARACTERS: Final = 60
@@ -32,7 +34,7 @@ _DECIMALS: Final = 6
 Cells = list[list[str | None]]
 
 
-def load_csv(path: Path | str, *, site: str, target: str, positive: str | None = None) -> Table:
+def load_csv(path: Path | str, *, target: str, site: str = "", positive: str | None = None) -> Table:
     """Read a table of one's own: UTF-8 CSV with a header.
 
     Columns whose cells are all numbers are numeric, columns of at most forty texts are categories; constant
@@ -40,15 +42,15 @@ def load_csv(path: Path | str, *, site: str, target: str, positive: str | None =
 
     Args:
         path: the file; commas, semicolons, tabs or bars between the cells.
-        site: the column that says whose row it is.
         target: the column to predict; two values such as 0 and 1, yes and no.
+        site: the column that says whose row it is; without one all rows belong together.
         positive: which value means yes (needed when it is not obvious), or ">NUMBER" for larger numbers.
 
     Raises:
         DataError: the file or the table cannot be used; the message says why.
     """
-    header, body = _read(Path(path))
-    for name in (site, target):
+    header, body = _read(Path(path), least_columns=3 if site else 2)
+    for name in (site, target) if site else (target,):
         if name not in header:
             raise DataError(
                 f"the file has no column {name!r}", hint=f"its columns are: {', '.join(header[:20])}"
@@ -56,15 +58,17 @@ def load_csv(path: Path | str, *, site: str, target: str, positive: str | None =
     if site == target:
         raise DataError("site and target must be two columns, got one")
     notes: list[str] = []
-    site_at, target_at = header.index(site), header.index(target)
-    kept = [row for row in body if row[site_at] is not None and row[target_at] is not None]
+    taken = {header.index(name) for name in (site, target) if name}
+    kept = [row for row in body if all(row[at] is not None for at in taken)]
     if len(kept) < len(body):
-        notes.append(f"{len(body) - len(kept)} rows without a site or a target left out")
-    sites = [row[site_at] or "" for row in kept]
-    _check_sites(sites)
-    targets, meaning = _targets([row[target_at] or "" for row in kept], target, positive)
+        what = "a site or a target" if site else "a target"
+        notes.append(f"{len(body) - len(kept)} rows without {what} left out")
+    sites = [row[header.index(site)] or "" for row in kept] if site else [EVERYWHERE] * len(kept)
+    if site:
+        _check_sites(sites)
+    targets, meaning = read_targets([row[header.index(target)] or "" for row in kept], target, positive)
     _check_targets(targets)
-    columns, places = _columns(header, kept, {site_at, target_at}, notes)
+    columns, places = _columns(header, kept, taken, notes)
     rows = tuple(tuple(row[place] for place in places) for row in kept)
     return Table(
         name=_table_name(path),
@@ -77,7 +81,25 @@ def load_csv(path: Path | str, *, site: str, target: str, positive: str | None =
     )
 
 
-def _read(path: Path) -> tuple[list[str], Cells]:
+def load_rows(path: Path | str) -> tuple[list[str], list[dict[str, str | None]]]:
+    """Read the rows of a CSV file by column name, None where a cell is missing; nothing is left out.
+
+    Columns are named as `load_csv` names them, so that a model that learned from such a file finds its own.
+
+    Returns:
+        The header as it stands in the file, and the rows.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    header, body = _read(Path(path), least_columns=1)
+    names = _plain_names(header)
+    return header, [
+        {**dict(zip(header, row, strict=True)), **dict(zip(names, row, strict=True))} for row in body
+    ]
+
+
+def _read(path: Path, *, least_columns: int) -> tuple[list[str], Cells]:
     """Return the header and the cells; None where a cell is missing."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -102,7 +124,7 @@ def _read(path: Path) -> tuple[list[str], Cells]:
         ]
     except csv.Error as error:
         raise DataError(f"the file is not CSV: {error}") from None
-    header = _header(lines[0])
+    header = _header(lines[0], least_columns)
     cells: Cells = []
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(header):
@@ -113,15 +135,15 @@ def _read(path: Path) -> tuple[list[str], Cells]:
     return header, cells
 
 
-def _header(line: Sequence[str]) -> list[str]:
+def _header(line: Sequence[str], least: int) -> list[str]:
     header = [name.strip() for name in line]
     twice = [name for name, count in Counter(header).items() if count > 1 and name]
     if twice:
         raise DataError(f"column names must differ, got {twice[0]!r} twice", hint="rename one of the columns")
     # An unnamed column is what spreadsheets and data frames write for their row numbers.
     header = [name or f"column {index}" for index, name in enumerate(header, start=1)]
-    if len(set(header)) != len(header) or not 3 <= len(header) <= MAX_COLUMNS:
-        raise DataError(f"the file must have 3 to {MAX_COLUMNS} columns with names, got {len(header)}")
+    if len(set(header)) != len(header) or not least <= len(header) <= MAX_COLUMNS:
+        raise DataError(f"the file must have {least} to {MAX_COLUMNS} columns with names, got {len(header)}")
     return header
 
 
@@ -147,8 +169,20 @@ def _check_sites(sites: Sequence[str]) -> None:
         raise DataError(f"a site's name must be printable and at most {MAX_CODE_CHARACTERS} characters long")
 
 
-def _targets(cells: Sequence[str], name: str, positive: str | None) -> tuple[list[int], str]:
-    """Return 0 or 1 per row, and what 1 means."""
+def read_targets(cells: Sequence[str], name: str, positive: str | None = None) -> tuple[list[int], str]:
+    """Read a yes-or-no column.
+
+    Args:
+        cells: its texts, none of them missing.
+        name: of the column.
+        positive: which value means yes (needed when it is not obvious), or ">NUMBER" for larger numbers.
+
+    Returns:
+        0 or 1 per row, and what 1 means.
+
+    Raises:
+        DataError: it is not clear what means yes.
+    """
     values = sorted(set(cells))
     if positive is not None and positive.startswith(">"):
         bound, numbers = _number(positive[1:].strip()), {value: _number(value) for value in values}
