@@ -28,6 +28,8 @@ BENCHES = {
     "start": ("start", "start"),
     "chain": ("chain", "chain"),
     "gas-anchor": ("gas", "gas_anchor"),
+    "gas-models": ("gas_models", "gas_models"),
+    "executors": ("gas_models", "executors"),
 }
 TOP = Path(__file__).resolve().parents[1]
 

@@ -68,17 +68,18 @@ def _measure_members(measured: Measured) -> None:
 
     times = {"delay_s": 0, "delay_blocks": 0, "lifetime_s": 10_000}
     for size in (1, 4, 16):
-        founders = [_seat(f"party {place}") for place in range(size)]
+        founders = [member_seat(f"party {place}") for place in range(size)]
         call = Members.deploy_call(founders, threshold=size // 2 + 1, **times)
         measured.send(f"deploy Members, founders: {size}", "party 0", call)
     address = measured.deploy(
-        "party 0", Members.deploy_call([_seat("A"), _seat("B"), _seat("C")], threshold=2, **times)
+        "party 0",
+        Members.deploy_call([member_seat("A"), member_seat("B"), member_seat("C")], threshold=2, **times),
     )
     members = Members(measured.web3, address)
-    seat, lost = _seat("C"), _seat("C").party
+    seat, lost = member_seat("C"), member_seat("C").party
     # Each line is a vote: what is proposed, then approved once more and executed.
     votes = {
-        "join": members.propose_join(_seat("D"), threshold=3),
+        "join": members.propose_join(member_seat("D"), threshold=3),
         "suspend": members.propose_suspend(lost, threshold=2),
         "reinstate": members.propose_reinstate(lost, threshold=3),
         "rotation": members.propose_rotation(lost, _keys("C2")),
@@ -93,7 +94,7 @@ def _measure_members(measured: Measured) -> None:
             measured.send("", "D", members.approve(number))
         measured.send(f"execute {name}", "A", members.execute(number))
     measured.send("rotate own keys", "A", members.rotate(_keys("A2")))
-    measured.send("propose rotation of B", "D", members.propose_rotation(_seat("B").party, _keys("B2")))
+    measured.send("propose rotation of B", "D", members.propose_rotation(member_seat("B").party, _keys("B2")))
     measured.send("veto", "B", members.veto(len(votes) + 1))
 
 
@@ -101,7 +102,7 @@ def _measure_anchors(measured: Measured) -> None:
     from tallystick.chain import Anchors, Members, hashed_id
 
     journals = {old: f"J{old}" for old in (7, DEAREST, 4_096, 4_999)}
-    founders = [_seat(name) for name in journals.values()]
+    founders = [member_seat(name) for name in journals.values()]
     members = measured.deploy("A", Members.deploy_call(founders, threshold=3))
     anchors = Anchors(measured.web3, measured.deploy("A", Anchors.deploy_call(members), "deploy Anchors"))
     for old, name in journals.items():
@@ -169,7 +170,7 @@ def _keys(name: str) -> Keys:
     return Keys(account, account, sha256(b"card " + name.encode()).digest())
 
 
-def _seat(name: str) -> Seat:
+def member_seat(name: str) -> Seat:
     from tallystick.chain import Seat, hashed_id
 
     return Seat(hashed_id(name), hashed_id(f"{name}/main"), _keys(name))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tallystick.chain import Call, Contract, load
 from tallystick.errors import ChainError, NotFoundError, RevertError
@@ -31,8 +31,6 @@ from tallystick.models._models_contract import (
 from tallystick.models._packing import pack_inputs
 
 if TYPE_CHECKING:
-    from web3 import Web3
-
     from tallystick.chain import Intent, Outbox
 
 __all__ = ["Deployed", "Executor", "deploy_model", "deploy_models"]
@@ -61,7 +59,7 @@ class Executor:
         address: where the contract stands.
     """
 
-    def __init__(self, web3: Web3, address: str) -> None:
+    def __init__(self, web3: Any, address: str) -> None:
         # What all three have in common is all that is asked here.
         self._contract = Contract(web3, address, load("tallystick.models", "LinearModel"))
         self.address: str = self._contract.address
@@ -96,7 +94,7 @@ class Executor:
         return int(self._contract.read("heads"))
 
 
-def deploy_models(outbox: Outbox, web3: Web3, *, members: str, approvals_needed: int) -> Models:
+def deploy_models(outbox: Outbox, web3: Any, *, members: str, approvals_needed: int) -> Models:
     """Deploy the executors' blueprints and the contract ``Models``, once for each ``Members`` and outbox.
 
     Args:

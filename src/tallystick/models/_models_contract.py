@@ -16,15 +16,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tallystick.chain import Call, Contract, Logged, load
 from tallystick.errors import ChainUnreachableError, ConfigurationError, ModelInputError, VerificationError
 from tallystick.models._integer import IntegerModel
 from tallystick.models._packing import PART_BYTES, Packed
-
-if TYPE_CHECKING:
-    from web3 import Web3
 
 __all__ = ["FAMILIES", "Blueprints", "ModelRecord", "ModelStage", "Models", "ReportedEvaluation"]
 
@@ -112,7 +109,7 @@ class Models:
         address: where the contract stands.
     """
 
-    def __init__(self, web3: Web3, address: str) -> None:
+    def __init__(self, web3: Any, address: str) -> None:
         self._contract = Contract(web3, address, load("tallystick.models", "Models"))
         self.web3 = web3
         self.address: str = self._contract.address
