@@ -128,6 +128,22 @@ def forward(data: Bytes[1024]):
     raw_call(self.oracle, data, value=msg.value)
 """
 
+# Commits to a challenge and shows it in one transaction.
+HASTY = """
+oracle: address
+@deploy
+def __init__(oracle: address):
+    self.oracle = oracle
+@external
+@payable
+def forward(data: Bytes[1024]):
+    raw_call(self.oracle, data, value=msg.value)
+@external
+def both(one: Bytes[1024], two: Bytes[1024]):
+    raw_call(self.oracle, one)
+    raw_call(self.oracle, two)
+"""
+
 
 @cache
 def compiled(source: str) -> bytes:
@@ -172,6 +188,8 @@ class OracleWorld(World):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        for name in ("deployer", "anybody", "asker", *SIGNERS, *WATCHERS):
+            self.fund(name)  # now, because funding takes a block and tests count blocks
         self.models = self.send("deployer", Call(None, compiled(STAND_IN_MODELS))).contract
         self.executor = self.send("deployer", Call(None, compiled(STAND_IN_EXECUTOR))).contract
         nobody = "0x" + "00" * 20
@@ -237,9 +255,12 @@ class OracleWorld(World):
         name = terms.id(chain_id=CHAIN_ID, oracle=self.oracle.address, requester=requester)
         return Asked(name, terms, requester)
 
-    def asking_contract(self) -> str:
-        code = compiled(ASKER) + encode(["address"], [self.oracle.address])
+    def stand_in(self, source: str) -> str:
+        code = compiled(source) + encode(["address"], [self.oracle.address])
         return self.send("deployer", Call(None, code)).contract
+
+    def asking_contract(self) -> str:
+        return self.stand_in(ASKER)
 
     def ask_by(self, contract: str, level: int = 1, sender: str = "asker", **changes: object) -> Asked:
         """Let a contract ask."""
@@ -309,8 +330,11 @@ class OracleWorld(World):
 
     # Challenges
 
-    def commit_challenge_call(self, name: str, asked: Asked, output: int = RIGHT) -> Call:
-        commitment = challenge_commitment(asked.id, challenger=address(name), output=output, salt=NONCE)
+    def commit_challenge_call(
+        self, name: str, asked: Asked, output: int = RIGHT, challenger: str = ""
+    ) -> Call:
+        who = challenger or address(name)
+        commitment = challenge_commitment(asked.id, challenger=who, output=output, salt=NONCE)
         return self.oracle.commit_challenge(asked.id, commitment=commitment)
 
     def challenge_call(self, asked: Asked, **changes: object) -> Call:
