@@ -27,6 +27,7 @@ BENCHES = {
     "memory": ("journal", "memory"),
     "start": ("start", "start"),
     "chain": ("chain", "chain"),
+    "score": ("scoring", "score"),
     "gas-anchor": ("gas", "gas_anchor"),
     "gas-models": ("gas_models", "gas_models"),
     "executors": ("gas_models", "executors"),
