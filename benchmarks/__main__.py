@@ -31,6 +31,7 @@ BENCHES = {
     "gas-anchor": ("gas", "gas_anchor"),
     "gas-models": ("gas_models", "gas_models"),
     "executors": ("gas_models", "executors"),
+    "gas-oracle": ("gas_oracle", "gas_oracle"),
 }
 TOP = Path(__file__).resolve().parents[1]
 
