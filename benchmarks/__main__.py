@@ -32,6 +32,7 @@ BENCHES = {
     "gas-models": ("gas_models", "gas_models"),
     "executors": ("gas_models", "executors"),
     "gas-oracle": ("gas_oracle", "gas_oracle"),
+    "oracle-watch": ("oracle_watch", "oracle_watch"),
 }
 TOP = Path(__file__).resolve().parents[1]
 

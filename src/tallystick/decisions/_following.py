@@ -141,7 +141,9 @@ class Following(ABC):
         links = {"model": [model]} if model else None
         self._node.record_many([Draft(kind, said, links, fields=sealed)])
 
-    def _put(self, name: str, make: Callable[[], Call], *, attempts: int = 1, bond: int = 0) -> bool:
+    def _put(
+        self, name: str, make: Callable[[], Call], *, attempts: int = 1, bond: int = 0, gas: int | None = None
+    ) -> bool:
         """Put an intent unless it was put before.
 
         Args:
@@ -149,6 +151,7 @@ class Following(ABC):
             make: makes its call.
             attempts: how often it may be put again after the contract refused it.
             bond: wei that the account needs in the contract for it.
+            gas: limit; None asks the chain.
 
         Returns:
             Whether it may still happen, or has.
@@ -161,7 +164,7 @@ class Following(ABC):
             except NotFoundError:
                 if bond:
                     self._deposit(intent_id, bond)
-                self._outbox.put(intent_id, make())
+                self._outbox.put(intent_id, make(), gas=gas)
                 return True
         return False
 

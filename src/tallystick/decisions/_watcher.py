@@ -29,6 +29,7 @@ __all__ = ["Watcher"]
 
 SALT_BYTES: Final = 32
 MAX_ATTEMPTS: Final = 3
+LOCAL_GAS: Final = 8_000_000  # more than the largest model takes
 
 _log = logging.getLogger(__name__)
 
@@ -107,12 +108,15 @@ class Watcher(Following):
                 attempts=MAX_ATTEMPTS,
                 bond=request.panel.bond,
             )
-        elif committed <= request.head:
+        elif committed < request.head or self._book.chain.is_local:
             words, hidden = opening.words, opening.salt
             self._put(
                 f"challenge/{request.id}",
                 lambda: oracle.challenge(of, words=words, input_salt=hidden, salt=salt),
                 attempts=MAX_ATTEMPTS,
+                # An idle embedded chain makes no block by itself, and asked in the block of the commitment it would
+                # say that the challenge comes too early; sent, it stands in the next one.
+                gas=LOCAL_GAS if self._book.chain.is_local else None,
             )
 
     def _state_challenge(self, request: RequestInHand, right: int) -> bytes | None:

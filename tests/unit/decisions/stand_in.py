@@ -269,7 +269,7 @@ class MemoryOutbox:
             raise NotFoundError("nobody put it")
         return self.intents[intent_id]
 
-    def put(self, intent_id: str, call: Call) -> None:
+    def put(self, intent_id: str, call: Call, *, gas: int | None = None) -> None:
         assert intent_id not in self.intents
         self.intents[intent_id] = SimpleNamespace(id=intent_id, call=call, state="waiting")
 
@@ -310,6 +310,8 @@ class Stage:
         self.now = 1_795_000_000_000_000
         self.outboxes: dict[str, MemoryOutbox] = {}
         self.nodes: dict[str, Node] = {}
+
+    is_local = True
 
     @property
     def chain_id(self) -> int:
