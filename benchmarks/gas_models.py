@@ -36,9 +36,9 @@ def gas_models(scale: float = 1.0) -> list[Row]:
         scale: ignored; gas does not depend on how long one measures.
     """
     gas = measure()
+    short = {LINEAR: "linear", TREES: "50 trees", PERCEPTRON: "perceptron", SHARDED: "500 trees"}
     return [
-        Row(f"gas-models {name.removeprefix('answer, ')}", gas[name], "gas", reach, "<=", {})
-        for name, reach in REACHES.items()
+        Row(f"gas-models {short[name]}", gas[name], "gas", reach, "<=", {}) for name, reach in REACHES.items()
     ]
 
 
