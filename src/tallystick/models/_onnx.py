@@ -22,7 +22,7 @@ from tallystick.models._file import parse_model
 from tallystick.models._integer import IntegerModel
 from tallystick.models._linear import LinearModel
 from tallystick.models._perceptron import PerceptronModel
-from tallystick.models._runtime import load_onnx, open_session
+from tallystick.models._runtime import load_onnx, metadata_of, open_session, parse_onnx
 from tallystick.models._trees import TreeModel
 
 if TYPE_CHECKING:
@@ -57,16 +57,8 @@ def from_onnx(data: bytes) -> IntegerModel:
         ModelFileError: not an ONNX file, no model file in it, or a graph that is not that model's.
         UnknownFormatError: a graph of a later version.
     """
-    onnx = load_onnx()
-    from google.protobuf.message import DecodeError
-
-    if len(data) > MAX_ONNX_BYTES:
-        raise ModelFileError(f"an ONNX file must have at most {MAX_ONNX_BYTES} bytes, got {len(data)}")
-    try:
-        proto = onnx.ModelProto.FromString(data)
-    except DecodeError as error:
-        raise ModelFileError("these bytes are not an ONNX file") from error
-    said = {entry.key: entry.value for entry in proto.metadata_props}
+    proto = parse_onnx(data, limit=MAX_ONNX_BYTES)
+    said = dict(metadata_of(proto))
     if _MODEL not in said:
         raise ModelFileError(
             "an ONNX file must carry its integer model in its metadata, this one has none",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tallystick.errors import DeadlineError, EncodingError, ModelFileError, ModelInputError
 from tallystick.models._numbers import parse_decimal
-from tallystick.models._runtime import load_onnx, open_session, runtime_errors
+from tallystick.models._runtime import load_onnx, metadata_of, open_session, parse_onnx, runtime_errors
 from tallystick.models._scored import OPAQUE_WORDS, Scored, scored_of_numbers
 from tallystick.models._table import Row
 from tallystick.proof import check_format, format_json, parse_json
@@ -315,21 +315,13 @@ def _prefixed(tag: bytes, content: bytes) -> bytes:
 
 
 def _read_description(data: bytes) -> OpaqueDescription:
-    onnx = load_onnx()
-    from google.protobuf.message import DecodeError
-
-    if len(data) > MAX_OPAQUE_BYTES:
-        raise ModelFileError(f"an ONNX file must have at most {MAX_OPAQUE_BYTES} bytes, got {len(data)}")
-    try:
-        proto = onnx.ModelProto.FromString(data)
-    except DecodeError as error:
-        raise ModelFileError("these bytes are not an ONNX file") from error
+    onnx, proto = load_onnx(), parse_onnx(data, limit=MAX_OPAQUE_BYTES)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(proto)):
         raise ModelFileError("the file must hold all its numbers, and asks for another file")
     domains = {item.domain for item in proto.opset_import}
     if not domains <= _DOMAINS:
         raise ModelFileError("the file must use ONNX's own operators only, and asks for others")
-    said = [entry.value for entry in proto.metadata_props if entry.key == _KEY]
+    said = [value for key, value in metadata_of(proto) if key == _KEY]
     if len(said) != 1:
         raise ModelFileError(
             f"the file must say once what its numbers mean, and does so {len(said)} times",

@@ -30,6 +30,40 @@ def load_onnx() -> Any:
     return onnx
 
 
+def parse_onnx(data: bytes, *, limit: int) -> Any:
+    """Return an ONNX file as onnx.ModelProto; nothing of it is run.
+
+    Args:
+        data: the file.
+        limit: how many bytes it may have.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+        ModelFileError: too large, or not an ONNX file.
+    """
+    onnx = load_onnx()
+    from google.protobuf.message import DecodeError
+
+    if len(data) > limit:
+        raise ModelFileError(f"an ONNX file must have at most {limit} bytes, got {len(data)}")
+    try:
+        return onnx.ModelProto.FromString(data)
+    except DecodeError as error:
+        raise ModelFileError("these bytes are not an ONNX file") from error
+
+
+def metadata_of(proto: Any) -> list[tuple[str, str]]:
+    """Return the metadata of an ONNX file, keys as often as they stand there.
+
+    Raises:
+        ModelFileError: not UTF-8, which the second version of protocol buffers hands on as bytes.
+    """
+    said = [(entry.key, entry.value) for entry in proto.metadata_props]
+    if any(not isinstance(part, str) for pair in said for part in pair):
+        raise ModelFileError("the metadata of an ONNX file must be UTF-8")
+    return said
+
+
 def load_runtime() -> Any:
     """Return the module onnxruntime, its telemetry switched off.
 
