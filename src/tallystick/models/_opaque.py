@@ -316,7 +316,9 @@ def _prefixed(tag: bytes, content: bytes) -> bytes:
 
 def _read_description(data: bytes) -> OpaqueDescription:
     onnx, proto = load_onnx(), parse_onnx(data, limit=MAX_OPAQUE_BYTES)
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(proto)):
+    elsewhere = onnx.TensorProto.EXTERNAL
+    parts = (part for part in _messages(proto) if isinstance(part, onnx.TensorProto))
+    if sum(part.data_location == elsewhere for part in parts):  # all parts are looked at
         raise ModelFileError("the file must hold all its numbers, and asks for another file")
     domains = {item.domain for item in proto.opset_import}
     if not domains <= _DOMAINS:
@@ -346,17 +348,22 @@ def _parse_description(data: bytes) -> OpaqueDescription:
     )
 
 
-def _tensors(message: Any) -> Iterator[Any]:
-    """Yield every tensor of a model, wherever it stands: constants, attributes, inner graphs, functions."""
+def _messages(message: Any) -> Iterator[Any]:
+    """Yield every part of a model, wherever it stands: constants, attributes, inner graphs, functions.
+
+    Raises:
+        ModelFileError: a name is not UTF-8.
+    """
     pending = [message]
     while pending:
         at = pending.pop()
-        if at.DESCRIPTOR.name == "TensorProto":
-            yield at
-            continue
+        yield at
         for field, value in at.ListFields():
+            values = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
             if field.message_type is not None:
-                pending.extend([value] if hasattr(value, "ListFields") else value)
+                pending.extend(values)
+            elif field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in values):
+                raise ModelFileError("the names in an ONNX file must be UTF-8")
 
 
 def _tensor(argument: Any) -> Tensor:

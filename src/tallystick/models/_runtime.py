@@ -93,7 +93,8 @@ def open_session(data: bytes) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong comes as an exception; a library does not print
     try:
-        return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        # Without enable_fallback=0 a failure is printed and tried again.
+        return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except runtime_errors() as error:
         raise ModelFileError("onnxruntime must be able to load the file, and cannot") from error
 

@@ -322,3 +322,20 @@ def test_a_file_without_one_intact_description_is_refused(data: bytes, error: ty
 def test_a_limit_out_of_bounds_is_refused(limit_ms: int) -> None:
     with pytest.raises(ModelInputError):
         OpaqueModel(described(logistic()), limit_ms=limit_ms)
+
+
+def test_a_name_that_is_not_utf8_is_refused() -> None:
+    data = described(softmax(), columns=(), labels=("x", "y", "z"))
+    at = data.index(b"made")  # the graph's name
+    with pytest.raises(ModelFileError, match="must be UTF-8"):
+        OpaqueModel(data[:at] + b"\xff" + data[at + 1 :])
+
+
+def test_a_file_that_cannot_be_loaded_is_an_error_and_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    nodes = [helper.make_node("NoSuchOperator", ["x"], ["p"])]
+    data = file_of(nodes, [("x", FLOAT, [None, 1])], [("p", FLOAT, [None, 1])])
+    with pytest.raises(ModelFileError, match="onnxruntime must be able to load"):
+        OpaqueModel(described(data))
+    assert capfd.readouterr() == ("", "")
