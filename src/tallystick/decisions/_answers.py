@@ -19,9 +19,9 @@ class Answer:
     Args:
         decision: the label decided for; empty while a person has to confirm it.
         proposal: what the model proposes while a person has to confirm it; else empty.
-        scores: integer scores, one per head; empty where a rule or a model without integer scores answered.
+        scores: whole numbers, one per head; of an opaque or external model in millionths; empty where a rule answered.
         probability: of the second label, or of the one decided for when there are more than two; None when unknown.
-        reasons: what moved the score most, the largest first.
+        reasons: what moved the score most, the largest first; none of an opaque or external model.
         level: ``L0`` to ``L4``.
         model: the model's hash; empty where a rule answered.
         statement: id of the statement that says so.
@@ -61,7 +61,9 @@ class Answer:
         return self.scores[0]
 
 
-def words_for(level: str, *, reexecutable: bool, pending: bool = False, rule: str = "") -> str:
+def words_for(
+    level: str, *, reexecutable: bool, pending: bool = False, rule: str = "", about: str = ""
+) -> str:
     """Return what may be said of an answer at a level.
 
     Args:
@@ -69,6 +71,7 @@ def words_for(level: str, *, reexecutable: bool, pending: bool = False, rule: st
         reexecutable: whether anybody with model and input computes the same score.
         pending: whether a person has to confirm it.
         rule: the name of the rule that answered in the model's place.
+        about: what a foreign model says of itself.
     """
     words = find_level(level).claim
     if rule:
@@ -77,4 +80,5 @@ def words_for(level: str, *, reexecutable: bool, pending: bool = False, rule: st
         words += "; whoever is given the model and the input can compute it again"
     else:
         words += "; it cannot be re-executed, so nobody can check it"
+        words += f": {about}" if about else ""
     return f"a proposal that a person has to confirm: {words}" if pending else words

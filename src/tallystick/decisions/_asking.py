@@ -12,23 +12,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from tallystick.errors import (
     AccessDeniedError,
-    ConfigurationError,
     DefectError,
     ModelInputError,
     RetiredModelError,
 )
-from tallystick.models import IntegerModel, Reason, Row
+from tallystick.models import ForeignModel, IntegerModel, Reason, Row, Scored, ask_row
 from tallystick.proof import Clock, Draft, Entry, system_clock
 
 from ._answers import Answer, words_for
 from ._controls import Control
-from ._levels import LEVELS
+from ._levels import LEVELS, before_revealing
 from ._oversight import THEN_LAPSES, Oversight
 
 __all__ = ["ChainFact", "CheckPermit", "Desk", "ModelSource", "ModelVersion", "Permit", "Recorder", "Rule"]
@@ -104,12 +103,12 @@ CheckPermit = Callable[[Permit | None, str, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
-    decision: str
-    scores: tuple[int, ...]
-    probability: float | None
-    reasons: tuple[Reason, ...]
-    flags: tuple[str, ...]
+class _Answered:
+    """What a model says of one row, with its reasons where it can give them."""
+
+    scored: Scored
+    reasons: tuple[Reason, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,6 @@ class _Asked:
     """What all rows of one ask share."""
 
     version: ModelVersion
-    model: Any
     control: Control
     permit: Permit | None
     links: Mapping[str, Sequence[str]]
@@ -160,9 +158,12 @@ class Desk:
         k: int = 3,
         by: str = "",
         links: Mapping[str, Sequence[str]] | None = None,
+        reveal: Collection[str] = (),
     ) -> Answer:
         """Ask a model about one row; see `ask_many`."""
-        return self.ask_many(model, [row], permit=permit, subjects=[subject], k=k, by=by, links=links)[0]
+        return self.ask_many(
+            model, [row], permit=permit, subjects=[subject], k=k, by=by, links=links, reveal=reveal
+        )[0]
 
     def ask_many(
         self,
@@ -174,6 +175,7 @@ class Desk:
         k: int = 3,
         by: str = "",
         links: Mapping[str, Sequence[str]] | None = None,
+        reveal: Collection[str] = (),
     ) -> list[Answer]:
         """Ask a model about several rows: all are stated and answered, or none is.
 
@@ -185,12 +187,14 @@ class Desk:
             k: reasons an answer, 1 to 4.
             by: who asks; sealed, and barred from confirming and reviewing.
             links: label -> ids of more statements, such as the data that a row comes from.
+            reveal: ``("scorer",)`` where the model is somebody else's program: it gets the rows.
 
         Returns:
             One answer a row, in order; each one's statement is durable.
 
         Raises:
             AccessDeniedError: the permit or a control refuses.
+            DisclosureError: an external model, and `reveal` does not say that it may see the rows.
             ModelInputError: a row does not fit; nothing was stated.
             NotFoundError: there is no such model.
             RetiredModelError: it is not in use any more.
@@ -210,10 +214,10 @@ class Desk:
             )
         if not rows:
             return []
-        asked = _Asked(version, None, control, permit, links or {}, by)
+        asked = _Asked(version, control, permit, links or {}, by)
         if control.mode == "rules":
             return self._ask_rule(asked, rows, whom)
-        return self._ask_model(asked, rows, whom, k)
+        return self._ask_model(asked, rows, whom, k, reveal)
 
     def _version(self, model: str) -> ModelVersion:
         version = self._models.find(model)
@@ -240,33 +244,37 @@ class Desk:
             self._kept[version.hash] = model
         return model
 
-    def _ask_model(self, asked: _Asked, rows: Sequence[Row], whom: Sequence[str], k: int) -> list[Answer]:
+    def _ask_model(
+        self, asked: _Asked, rows: Sequence[Row], whom: Sequence[str], k: int, reveal: Collection[str]
+    ) -> list[Answer]:
         model = self._load(asked.version)
-        scored = [_score(model, row, k) for row in rows]
-        waits = [asked.control.asks_a_person(one.scores) for one in scored]
+        # Somebody else's program gets the row as soon as it is asked.
+        sees = before_revealing(LEVEL, reveal, external=model.family == "external").who_sees
+        found = [_answer(model, row, k) for row in rows]
+        waits = [asked.control.asks_a_person(one.scored.scores) for one in found]
         until = None if self._oversight is None else self._until(self._oversight)
         drafts = [
             _draft(asked, row, one, subject, until if wait else None)
-            for row, one, subject, wait in zip(rows, scored, whom, waits, strict=True)
+            for row, one, subject, wait in zip(rows, found, whom, waits, strict=True)
         ]
         entries = self._record(asked, drafts)
-        checked = bool(getattr(model, "reexecutable", False))
+        about = "" if model.reexecutable else model.words
         return [
             Answer(
-                decision="" if wait else one.decision,
-                proposal=one.decision if wait else "",
-                scores=one.scores,
-                probability=one.probability,
+                decision="" if wait else one.scored.decision,
+                proposal=one.scored.decision if wait else "",
+                scores=one.scored.scores,
+                probability=one.scored.probability,
                 reasons=one.reasons,
                 level=LEVEL,
                 model=asked.version.hash,
                 statement=entry.id,
                 flags=one.flags,
-                words=words_for(LEVEL, reexecutable=checked, pending=wait),
-                who_sees=LEVELS[LEVEL].who_sees,
+                words=words_for(LEVEL, reexecutable=model.reexecutable, pending=wait, about=about),
+                who_sees=sees,
                 until=until if wait else None,
             )
-            for one, wait, entry in zip(scored, waits, entries, strict=True)
+            for one, wait, entry in zip(found, waits, entries, strict=True)
         ]
 
     def _ask_rule(self, asked: _Asked, rows: Sequence[Row], whom: Sequence[str]) -> list[Answer]:
@@ -306,27 +314,21 @@ class Desk:
         return entries
 
 
-def _score(model: Any, row: Row, k: int) -> _Scored:
-    if not isinstance(model, IntegerModel):
-        raise ConfigurationError(f"a desk cannot ask a model of the family {getattr(model, 'family', '?')}")
-    scores = model.scores(row)
-    head = 0 if len(scores) == 1 else model.answer(scores)
-    return _Scored(
-        model.decision(scores),
-        scores,
-        model.probability(scores[head]),
-        model.reasons(row, k),
-        model.quantiser.flags(row),
-    )
+def _answer(model: IntegerModel | ForeignModel, row: Row, k: int) -> _Answered:
+    scored = ask_row(model, row)
+    if isinstance(model, IntegerModel):
+        return _Answered(scored, model.reasons(row, k), model.quantiser.flags(row))
+    return _Answered(scored)
 
 
-def _draft(asked: _Asked, row: Row, scored: _Scored, subject: str, until: int | None) -> Draft:
+def _draft(asked: _Asked, row: Row, answered: _Answered, subject: str, until: int | None) -> Draft:
+    scored = answered.scored
     sealed: dict[str, Any] = {
         "answer": scored.decision,
         "input": dict(row),
         "reasons": [
             {"contribution": _whole(reason.contribution), "feature": reason.feature, "text": reason.text}
-            for reason in scored.reasons
+            for reason in answered.reasons
         ],
     }
     if scored.probability is not None:
@@ -335,8 +337,8 @@ def _draft(asked: _Asked, row: Row, scored: _Scored, subject: str, until: int | 
         sealed["score"] = _whole(scored.scores[0])
     elif scored.scores:
         sealed["scores"] = [_whole(score) for score in scored.scores]
-    if scored.flags:
-        sealed["flags"] = list(scored.flags)
+    if answered.flags:
+        sealed["flags"] = list(answered.flags)
     if asked.by:
         sealed["asked_by"] = asked.by
     body: dict[str, Any] = {"level": LEVEL, "model": asked.version.hash, **_permit_body(asked.permit)}

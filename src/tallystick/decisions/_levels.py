@@ -7,7 +7,7 @@ weights to anybody beside the asked node has to name them first.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tallystick.errors import DisclosureError, ModelInputError
@@ -19,6 +19,7 @@ _WORDS = {
     "chain": "everybody who reads the chain",
     "node": "the node that answers",
     "prover": "the prover",
+    "scorer": "somebody else's program that scores",
     "signers": "all nodes that sign",
     "watchers": "the named watchers",
 }
@@ -26,7 +27,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who sees what; the names are ``chain``, ``node``, ``prover``, ``signers`` and ``watchers``.
+    """Who sees what; the names are ``chain``, ``node``, ``prover``, ``scorer``, ``signers``, ``watchers``.
 
     Args:
         input: who sees the input.
@@ -107,6 +108,10 @@ _ALL = (
 LEVELS: Mapping[str, Level] = MappingProxyType({level.name: level for level in _ALL})
 
 
+EXTERNAL_AUDIENCE = Audience(("node", "scorer"), ("scorer",))
+"""Who sees what where a model is somebody else's program, which gets the row itself."""
+
+
 def find_level(name: str) -> Level:
     """Return a level by its name.
 
@@ -119,12 +124,13 @@ def find_level(name: str) -> Level:
     return level
 
 
-def before_revealing(level: str, reveal: Collection[str] = ()) -> Level:
+def before_revealing(level: str, reveal: Collection[str] = (), *, external: bool = False) -> Level:
     """Check that whoever asks has said who may see what the level shows, before anything is shown.
 
     Args:
         level: ``L0`` to ``L4``.
         reveal: who may see the input or the weights; L0 shows them to nobody new.
+        external: whether the model is somebody else's program, which gets the row.
 
     Returns:
         The level.
@@ -134,6 +140,8 @@ def before_revealing(level: str, reveal: Collection[str] = ()) -> Level:
         ModelInputError: no such level, or a name that is nobody's.
     """
     found = find_level(level)
+    if external:
+        found = replace(found, who_sees=EXTERNAL_AUDIENCE)
     strange = sorted(set(reveal) - set(_WORDS))
     if strange:
         raise ModelInputError(f"reveal must name some of {', '.join(_WORDS)}, got {strange[0][:20]!r}")
@@ -141,7 +149,7 @@ def before_revealing(level: str, reveal: Collection[str] = ()) -> Level:
     if missing:
         raise DisclosureError(
             f"at level {found.name} {found.who_sees.text}",
-            hint=f"when that is meant, say so: reveal={found.who_sees.others!r}; level L0 shows it to nobody new",
+            hint=f"when that is meant, say so: reveal={found.who_sees.others!r}",
         )
     return found
 

@@ -135,4 +135,4 @@ class Deciding(Witnessing):
                 hint="see `tallystick oracle request --help`",
             )
         what = model if isinstance(model, str) else model.hash
-        return self.desk.ask_many(what, rows, permit=permit, subjects=subjects, k=k, by=by)
+        return self.desk.ask_many(what, rows, permit=permit, subjects=subjects, k=k, by=by, reveal=reveal)

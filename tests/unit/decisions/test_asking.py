@@ -19,6 +19,7 @@ from tallystick.errors import (
     StatementError,
     StorageError,
 )
+from tallystick.models import Scored
 from tallystick.proof import Draft, Entry
 
 
@@ -172,3 +173,40 @@ def test_the_words_say_no_more_than_one_node_said_so(office: Office) -> None:
     answer = office.ask()
     assert answer.words.startswith("this node said so")
     assert answer.who_sees.others == ()
+
+
+class Foreign:
+    """A model that is not the product's own."""
+
+    reexecutable = False
+    words = "the score comes from elsewhere"
+    labels = ("fine", "fraud")
+    name, bytes, hash = "foreign", b"{}", "f0" * 32
+
+    def __init__(self, family: str) -> None:
+        self.family, self.asked = family, 0
+
+    def score_row(self, row: Any) -> Scored:
+        self.asked += 1
+        return Scored("fraud", (750_000,), 1_000_000, 0.75)
+
+
+def test_an_opaque_models_answer_says_that_nobody_can_check_it(office: Office) -> None:
+    office.publish(Foreign("opaque"))
+    answer = office.desk.ask("foreign", row(70))
+    assert (answer.decision, answer.scores, answer.probability) == ("fraud", (750_000,), 0.75)
+    assert "cannot be re-executed" in answer.words
+    assert answer.words.endswith("the score comes from elsewhere")
+    assert (answer.reasons, answer.flags) == ((), ())
+    assert "cannot be re-executed" not in office.ask().words
+
+
+def test_somebody_elses_program_gets_the_row_only_when_the_caller_said_so(office: Office) -> None:
+    model = Foreign("external")
+    office.publish(model)
+    with pytest.raises(DisclosureError, match="somebody else's program"):
+        office.desk.ask("foreign", row(70))
+    assert (model.asked, office.kinds()) == (0, ["model.published"])
+    answer = office.desk.ask("foreign", row(70), reveal=("scorer",))
+    assert answer.decision == "fraud"
+    assert answer.who_sees.others == ("scorer",)
