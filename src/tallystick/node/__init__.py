@@ -12,7 +12,9 @@ from ._attesting import ANCHOR_NOTE
 from ._backups import BackedUp, ask_chain, backup, restore
 from ._consortium import Consortium, make_policy
 from ._founding import found, found_models, found_oracle, seat_of
+from ._judging import Judged
 from ._membership import Membership
+from ._models import OwnModels
 from ._node import Node
 from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
@@ -29,9 +31,11 @@ __all__ = [
     "CardFile",
     "ChainSettings",
     "Consortium",
+    "Judged",
     "Membership",
     "Node",
     "OversightSettings",
+    "OwnModels",
     "Peers",
     "Rotated",
     "Settings",

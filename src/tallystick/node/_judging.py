@@ -77,7 +77,7 @@ def judge(
 
     Args:
         model: an integer model.
-        rows: mappings of the model's columns, or a float64 array of shape (rows, features).
+        rows: mappings that hold the model's columns, or a float64 array of shape (rows, features).
         labels: what turned out: one of the model's labels, or its number, a row.
         cohort: which rows these are, in words that everybody may read.
         resamples: bootstrap draws behind the intervals.
@@ -89,8 +89,11 @@ def judge(
     """
     if not isinstance(model, IntegerModel):
         raise ModelInputError(f"only integer models are judged here, got one of the family {model.family}")
-    is_array = hasattr(rows, "dtype")
-    inputs = model.quantiser.inputs_of_array(rows) if is_array else model.quantiser.inputs_many(list(rows))
+    if hasattr(rows, "dtype"):
+        inputs = model.quantiser.inputs_of_array(rows)
+    else:
+        names = model.quantiser.names
+        inputs = model.quantiser.inputs_many([{n: row[n] for n in names if n in row} for row in rows])
     truth = [_place(model, label) for label in labels]
     if len(inputs) != len(truth):
         raise ModelInputError(f"there must be a label for each of {len(inputs)} rows, got {len(truth)}")

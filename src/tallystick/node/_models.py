@@ -9,12 +9,12 @@ node.ask("fraud", row)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ConfigurationError
-from tallystick.models import RegisteredModel, Registry, Version, sign_override
+from tallystick.models import RegisteredModel, Registry, Version, load_foreign, sign_override
 from tallystick.proof import format_did_key
 
 from ._judging import Judged, judge
@@ -36,12 +36,20 @@ class OwnModels:
 
     Args:
         node: whose models they are.
+
+    Attributes:
+        registry: what the journal says of them.
+        headers: gives the credentials for external scorers; none by default.
     """
 
     def __init__(self, node: Deciding) -> None:
         self._node = node
+        self.headers: Callable[[], Mapping[str, str]] = dict
         self.registry = Registry(
-            node.workspace.models, journal=node.journal, party_of=self._party_of, load=_load
+            node.workspace.models,
+            journal=node.journal,
+            party_of=self._party_of,
+            load=lambda family, data: load_foreign(family, data, headers=lambda: self.headers()),
         )
 
     # -- looking -------------------------------------------------------------------------------------------
@@ -271,8 +279,3 @@ class OwnModels:
         return next(
             (card.party for card in newest if format_did_key("ed25519", card.keys["author"]) == key), None
         )
-
-
-def _load(family: str, data: bytes) -> RegisteredModel:
-    """Read a model of a family that is not an integer one."""
-    raise ConfigurationError(f"models of the family {family} cannot be loaded here")
