@@ -251,6 +251,7 @@ class Town:
         given: dict[str, Any] = {
             "exchange": self.exchange,
             "signer": account,
+            "panels": [self.panel.id],
             "clock": self.clock,
             "takeover_s": 5,
         }

@@ -28,6 +28,7 @@ from tallystick.decisions._exchange import (
     format_revealed,
     parse_revealed,
 )
+from tallystick.decisions._following import Following, follow
 from tallystick.decisions._holdings import Holdings
 from tallystick.decisions._levels import LEVELS, Audience, Level, before_revealing, find_level
 from tallystick.decisions._openings import (
@@ -80,6 +81,7 @@ __all__ = [
     "Exchange",
     "ExchangeDirectory",
     "Followed",
+    "Following",
     "Heads",
     "Holdings",
     "Journalled",
@@ -115,6 +117,7 @@ __all__ = [
     "challenge_commitment",
     "compact_signature",
     "find_level",
+    "follow",
     "format_opening",
     "format_revealed",
     "make_opening",

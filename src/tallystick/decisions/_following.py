@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from tallystick.errors import DisclosureError, NotFoundError
+from tallystick.errors import ChainError, ChainUnreachableError, DisclosureError, NotFoundError
 from tallystick.proof import Draft
 
 from ._asking import ChainFact
@@ -24,9 +25,15 @@ from ._requests import RequestBook, RequestInHand
 if TYPE_CHECKING:
     from tallystick.chain import Call, Outbox
 
-__all__ = ["Following", "Said"]
+__all__ = ["Following", "Said", "follow"]
 
+PAUSE_S: Final = 2.0  # between two looks
+LONGEST_PAUSE_S: Final = 60.0  # after many failures
+
+GAS_WEI: Final = 10**16  # kept back for gas: half a million at 20 gwei
 BONDED: Final = ("commit/", "challenge-commit/")
+
+_log = logging.getLogger(__name__)
 
 
 class Said:
@@ -162,21 +169,60 @@ class Following(ABC):
                 if self._outbox.intent(intent_id).state != "failed":
                     return True
             except NotFoundError:
-                if bond:
-                    self._deposit(intent_id, bond)
+                if bond and not self._is_covered(intent_id, bond):
+                    return True
                 self._outbox.put(intent_id, make(), gas=gas)
                 return True
         return False
 
-    def _deposit(self, intent_id: str, bond: int) -> None:
-        """Put what is missing of a bond into the contract, counting what is on its way already."""
+    def _is_covered(self, intent_id: str, bond: int) -> bool:
+        """Put what is missing of a bond into the contract, counting what is on its way; False when it cannot be paid.
+
+        What cannot be paid is not put: it would stand in the way of all that comes after it.
+        """
         waiting = self._outbox.pending()
         coming = sum(one.call.value for one in waiting if one.id.startswith("bond/"))
         going = bond * sum(one.id.startswith(BONDED) for one in waiting)
         missing = bond + going - coming - self._book.oracle.account(self._account).free
-        if missing > 0:
-            name = f"bond/{intent_id}"
-            try:
-                self._outbox.intent(name)  # a crash came between this and the intent that needs it
-            except NotFoundError:
-                self._outbox.put(name, self._book.oracle.deposit(missing))
+        if missing <= 0:
+            return True
+        if missing + coming + GAS_WEI > self._book.chain.balance(self._account):
+            _log.warning("account %s cannot pay a bond of %d wei: send coins to it", self._account, bond)
+            return False
+        name = f"bond/{intent_id}"
+        try:
+            self._outbox.intent(name)  # a crash came between this and the intent that needs it
+        except NotFoundError:
+            self._outbox.put(name, self._book.oracle.deposit(missing))
+        return True
+
+
+def follow(
+    follower: Following,
+    *,
+    is_stopped: Callable[[], bool],
+    sleep: Callable[[float], None],
+    wait_s: float = 0,
+    pause_s: float = PAUSE_S,
+) -> None:
+    """Look again and again, through chains that refuse or do not answer.
+
+    Args:
+        follower: an oracle node or a watcher.
+        is_stopped: asked before each look.
+        sleep: waits so many seconds.
+        wait_s: as for `Following.step`.
+        pause_s: seconds between two looks; twice as long after each failure, up to a minute.
+
+    Raises:
+        StorageError: the disk failed: nothing may be done that cannot be stated.
+    """
+    pause = pause_s
+    while not is_stopped():
+        try:
+            follower.step(wait_s=wait_s)
+            pause = pause_s
+        except (ChainError, ChainUnreachableError) as error:
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+            _log.warning("%s; the next look is in %.0f s", error, pause)
+        sleep(pause)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from tallystick.errors import EvidenceError, ModelInputError, NotFoundError, RetiredModelError
+from tallystick.errors import (
+    ModelFileError,
+    ModelInputError,
+    NotFoundError,
+    RetiredModelError,
+    TallystickError,
+)
 from tallystick.models import IntegerModel, unpack_inputs
 
 from ._asking import ModelSource
@@ -49,18 +55,21 @@ class Holdings:
 
     def opening(self, request: RequestInHand) -> Opening | None:
         """Return the request's opening, checked against its commitment and kept; None while there is none."""
-        kept = self._openings.fetch(request.id)
-        if kept is not None:
-            return kept
-        found = self._source.fetch(request.id)
-        if found is None:
-            return None
-        try:
-            self._openings.take(found.of(request.id), request.terms.input)
-        except EvidenceError as error:
-            _log.warning("request %s: %s", request.id[:12], error)
-            return None
-        return found.of(request.id)
+        for source in (self._openings, self._source):
+            try:
+                found = source.fetch(request.id)
+                if found is None:
+                    continue
+                found = found.of(request.id)
+                found.check(request.terms.input)
+                if source is not self._openings:
+                    self._openings.take(found, request.terms.input)
+            except TallystickError as error:
+                # One requester's mistake, or one damaged file, must not stop the answers to all others.
+                _log.warning("request %s: %s", request.id[:12], error)
+                continue
+            return found
+        return None
 
     def published(self, model: str) -> str:
         """Return the statement that published a model; empty when it is not known here."""
@@ -77,7 +86,8 @@ class Holdings:
             loaded: Any = self._loaded.get(model)
             if loaded is None:
                 loaded = self._models.model(version)
-        except (NotFoundError, RetiredModelError):
+        except (ModelFileError, NotFoundError, RetiredModelError) as error:
+            _log.warning("a model that is asked for cannot be scored here: %s", error)
             return None
         if not isinstance(loaded, IntegerModel) or loaded.hash != model:
             return None

@@ -6,14 +6,15 @@
 - Others' signatures are verified before they are used. One signer submits for all; when it does not, the next one
   does after a while. The same order holds for what ends a request.
 
-    service = OracleNode(node, book, outbox, holdings=holdings, exchange=exchange, signer=signer, followed=followed)
-    while not stopped: service.step()
+    service = OracleNode(node, book, outbox, holdings=holdings, exchange=exchange, signer=signer, followed=followed,
+                         panels=[panel.id])
+    follow(service, is_stopped=stop.is_set, sleep=time.sleep)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -60,6 +61,8 @@ class OracleNode(Following):
         exchange: where signers show their answers.
         signer: the account.
         followed: how far the chain was followed.
+        panels: ids of the panels that this signer has joined. Anybody may name any account in a panel, with a bond of
+            any size: requests to others are passed over.
         clock: microseconds since the epoch.
         takeover_s: seconds that each signer waits for the one before it.
     """
@@ -74,11 +77,12 @@ class OracleNode(Following):
         exchange: Exchange,
         signer: AnswerSigner,
         followed: Followed,
+        panels: Collection[bytes],
         clock: Clock = system_clock,
         takeover_s: int = TAKEOVER_S,
     ) -> None:
         super().__init__(node, book, outbox, account=signer.address, holdings=holdings, followed=followed)
-        self._exchange, self._signer = exchange, signer
+        self._exchange, self._signer, self._panels = exchange, signer, frozenset(panels)
         self._clock, self._takeover_us = clock, takeover_s * 1_000_000
         self._given = Said(node, "answer.given")
         self._ready: dict[str, int] = {}  # what could be done -> when this process first saw that
@@ -100,7 +104,7 @@ class OracleNode(Following):
 
     def _is_done(self, request: RequestInHand) -> bool:
         signers, status = request.panel.signers, request.answer.status
-        if self._account not in signers:
+        if self._account not in signers or request.terms.panel not in self._panels:
             return True
         seat = signers.index(self._account)
         if status in (RequestStatus.FINAL, RequestStatus.REFUNDED):

@@ -28,13 +28,14 @@ class Block(Protocol):
 
 
 class Heads(Protocol):
-    """A chain's id and newest block, and whether it is an embedded one; a `Chain` is one."""
+    """A chain's id, newest block and balances, and whether it is an embedded one; a `Chain` is one."""
 
     @property
     def chain_id(self) -> int: ...
     @property
     def is_local(self) -> bool: ...
     def head(self) -> Block: ...
+    def balance(self, address: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ CHAIN = 4221
 ADDRESS = "0x" + "0a" * 20
 REQUESTER = "0x" + "0b" * 20
 STEP = 10
-BOND = 100
+BOND = 10**18
 
 
 @dataclass
@@ -307,6 +307,7 @@ class Stage:
         self.oracle = StandIn(self.panel, self.shelf)
         self.given: dict[str, Opening] = {}
         self.exchange = SharedExchange()
+        self.coins = 10 * BOND
         self.now = 1_795_000_000_000_000
         self.outboxes: dict[str, MemoryOutbox] = {}
         self.nodes: dict[str, Node] = {}
@@ -319,6 +320,9 @@ class Stage:
 
     def head(self) -> Any:
         return SimpleNamespace(number=self.oracle.number, time=self.oracle.second)
+
+    def balance(self, address: str) -> int:
+        return self.coins
 
     def fetch(self, request: str) -> Opening | None:
         return self.given.get(request)
@@ -351,7 +355,7 @@ class Stage:
         book = RequestBook(self.oracle, self)  # type: ignore[arg-type]
         return OracleNode(
             node, book, outbox, exchange=self.exchange, signer=self.accounts[place],  # type: ignore[arg-type]
-            clock=self.clock, takeover_s=5, **means,
+            clock=self.clock, takeover_s=5, panels=[self.panel.id], **means,
         )  # fmt: skip
 
     def watcher(self) -> Watcher:

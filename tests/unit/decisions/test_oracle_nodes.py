@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from office import heart, row
-from stand_in import ADDRESS, CHAIN, STEP, Stage
+from stand_in import ADDRESS, BOND, CHAIN, STEP, Stage
 
-from tallystick.decisions import Followed, Opening, RequestStatus, Revealed, make_opening
-from tallystick.errors import ChainError, StorageError
+from tallystick.decisions import Followed, Opening, RequestStatus, Revealed, follow, make_opening
+from tallystick.errors import ChainError, ChainUnreachableError, StorageError
 
 
 @pytest.fixture
@@ -203,6 +203,80 @@ def test_requests_of_others_are_passed_over(stage: Stage) -> None:
     node = stage.signer(0)
     node._account = "0x" + "99" * 20
     assert node.step() == 0
+
+
+def test_requests_to_a_panel_that_was_not_joined_are_passed_over(stage: Stage) -> None:
+    request = stage.ask(70)
+    node = stage.signer(0)
+    node._panels = frozenset({b"another panel"})
+    assert node.step() == 0
+    assert given(stage, 0, request) == 0
+
+
+def test_a_bond_that_cannot_be_paid_stands_in_nobodys_way(stage: Stage) -> None:
+    first, second = stage.ask(70, level=2), stage.ask(71, level=2)
+    stage.coins = BOND + BOND // 2
+    node = stage.signer(0)
+    stage.watcher().step()
+    node.step()
+    assert [stage.oracle.of(one).committed for one in (first, second)] == [{0}, frozenset()]
+    assert stage.outboxes["s0"].pending() == []
+    stage.coins = 3 * BOND
+    node.step()
+    assert stage.oracle.of(second).committed == {0}
+
+
+def test_a_damaged_opening_is_fetched_again(stage: Stage) -> None:
+    request = stage.ask(70)
+    stage.signer(0)
+    (stage.path / "s0.openings" / f"{request}.json").write_bytes(b"{}")
+    stage.signer(0).step()
+    assert given(stage, 0, request) == 1
+
+
+def test_a_source_that_fails_for_one_request_leaves_the_others_alone(stage: Stage) -> None:
+    bad, good = stage.ask(70), stage.ask(71)
+    fetch = stage.fetch
+
+    def failing(request: str) -> Opening | None:
+        if request == bad:
+            raise ChainError("the requester's node does not answer")
+        return fetch(request)
+
+    stage.fetch = failing  # type: ignore[method-assign]
+    stage.signer(0).step()
+    assert (given(stage, 0, bad), given(stage, 0, good)) == (0, 1)
+
+
+def test_following_goes_on_through_a_chain_that_does_not_answer_and_stops_when_told(stage: Stage) -> None:
+    request = stage.ask(70, level=0)
+    node = stage.signer(0)
+    step, pauses, failures = node.step, [], iter([ChainError("busy"), ChainUnreachableError("gone")])
+
+    def failing(*, wait_s: float = 0) -> int:
+        for failure in failures:
+            raise failure
+        return step(wait_s=wait_s)
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        stage.now += 5_000_000
+
+    node.step = failing  # type: ignore[method-assign]
+    follow(node, is_stopped=lambda: len(pauses) >= 6, sleep=sleep, pause_s=1)
+    assert pauses == [2, 4, 1, 1, 1, 1]
+    assert stage.oracle.of(request).is_final
+
+
+def test_following_stops_when_the_disk_fails(stage: Stage) -> None:
+    node = stage.signer(0)
+
+    def failing(*, wait_s: float = 0) -> int:
+        raise StorageError("the disk is full")
+
+    node.step = failing  # type: ignore[method-assign]
+    with pytest.raises(StorageError):
+        follow(node, is_stopped=lambda: False, sleep=lambda _: None)
 
 
 def test_the_block_moves_on_only_past_what_is_finished(stage: Stage) -> None:
