@@ -335,6 +335,17 @@ def test_the_override_of_a_suspended_member_counts_no_longer(consortium: Consort
     world.send("A", call)
 
 
+def test_the_wish_of_a_suspended_member_retires_nothing(consortium: Consortium) -> None:
+    world, models = consortium.world, consortium.models
+    consortium.publish(HASH)
+    world.send("B", models.retire(HASH))
+    consortium.suspend("B", "ACD", threshold=2)
+    world.send("C", models.retire(HASH))
+    assert models.stage(HASH) is ModelStage.PUBLISHED
+    world.send("D", models.retire(HASH))
+    assert models.stage(HASH) is ModelStage.RETIRED
+
+
 def test_one_party_alone_overrides_nothing(consortium: Consortium) -> None:
     world, models = consortium.world, consortium.models
     consortium.publish(HASH)

@@ -150,6 +150,26 @@ def test_a_threshold_of_32767_sends_every_input_left_and_one_of_minus_32768_all_
     assert [almost.answer((0, value)) for value in EXTREMES] == [-3, 5, 5, 5, 5, 5, 5]
 
 
+@pytest.mark.parametrize("node", range(15))
+def test_an_input_equal_to_a_threshold_goes_left_though_only_zeros_stand_behind_it(
+    consortium: Consortium, node: int
+) -> None:
+    thresholds = [0] * 15
+    thresholds[node] = 9
+    model = TreeModel(
+        **fields(2, 1),
+        depth=4,
+        bases=(0,),
+        features=bytes(place == node for place in range(15)),
+        thresholds=b"".join(value.to_bytes(2, "big") for value in thresholds),
+        leaves=b"".join(value.to_bytes(2, "big") for value in range(16)),
+        counts=bytes(64),
+    )
+    executor = consortium.deploy(model)
+    for inputs in [(way, value) for way in (-1, 0, 1) for value in (8, 9, 10)]:
+        agree(executor, model, inputs)
+
+
 @pytest.mark.parametrize("count", [24, 25, 26, 30, 49, 255, 256, 281])
 def test_trees_are_read_whole_wherever_bites_and_parts_end(consortium: Consortium, count: int) -> None:
     rng = random.Random(count)
@@ -285,6 +305,9 @@ def test_a_linear_executor_is_made_only_of_fitting_parameters(
     world: World, scalars: tuple[int, ...], words: tuple[int, ...], reason: str
 ) -> None:
     assert world.refusal("A", creation("LinearModel", scalars, words, [])) == reason
+    if not reason:
+        both = creation("LinearModel", scalars, words, [part(world, 64)])
+        assert world.refusal("A", both) == "linear: wrong length of weights"
 
 
 @pytest.mark.parametrize(
