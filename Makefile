@@ -28,7 +28,7 @@ test: setup ## the whole test suite
 	$(BIN)/python -m pytest --verbosity=0
 
 pilot: ## four hospitals on one laptop, end to end (installs only what this needs)
-	@$(SETUP) ai,chain
+	@$(SETUP) pilot
 	$(BIN)/tallystick pilot healthcare --force
 
 contracts: setup ## compile the contracts and rewrite their committed artifacts

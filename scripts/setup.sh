@@ -50,7 +50,7 @@ ready() {
 }
 
 ready "$extras" && exit 0
-[ "$extras" = "ai,chain" ] && ready "all,dev" && exit 0
+[ "$extras" = "pilot" ] && ready "all,dev" && exit 0
 
 wanted=$(echo "$extras" | sed 's/,peers$//')
 echo "installing tallystick[$wanted] into $venv (a minute or two the first time)"

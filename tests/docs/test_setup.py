@@ -32,7 +32,7 @@ def test_what_is_missing_is_told_in_one_line_for_three_systems(
 ) -> None:
     python = interpreter(tmp_path / "python", fits=fits, venv=venv)
     done = subprocess.run(
-        ["sh", "scripts/setup.sh", str(tmp_path / "venv"), "ai,chain"],
+        ["sh", "scripts/setup.sh", str(tmp_path / "venv"), "pilot"],
         cwd=TOP,
         env={"PATH": "/usr/bin:/bin", "PYTHON": str(python)},
         capture_output=True,
@@ -48,7 +48,7 @@ def test_what_is_missing_is_told_in_one_line_for_three_systems(
 
 def test_a_machine_without_any_python_is_told_what_to_type(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["/bin/sh", "scripts/setup.sh", str(tmp_path / "venv"), "ai,chain"],
+        ["/bin/sh", "scripts/setup.sh", str(tmp_path / "venv"), "pilot"],
         cwd=TOP,
         env={"PATH": str(tmp_path)},
         capture_output=True,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.models._csv import load_csv, load_rows, read_targets
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
+from tallystick.models._examples import Examples, Fitted, fit_quantiser, make_examples
 from tallystick.models._external import ExternalDescription, ExternalModel, JsonField, parse_external
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
 from tallystick.models._fidelity import Fidelity, compare, fidelity_of_parameters
 from tallystick.models._file import format_model, parse_model
+from tallystick.models._fitting import fit_linear, fit_perceptron, fit_trees
 from tallystick.models._foreign import load_foreign
 from tallystick.models._integer import MAX_REASONS, YES_OR_NO, IntegerModel, Reason
 from tallystick.models._linear import LinearModel
@@ -65,11 +67,13 @@ __all__ = [
     "Column",
     "Deployed",
     "Evaluation",
+    "Examples",
     "Executor",
     "ExternalDescription",
     "ExternalModel",
     "Feature",
     "Fidelity",
+    "Fitted",
     "ForeignModel",
     "IntegerModel",
     "Interval",
@@ -105,6 +109,10 @@ __all__ = [
     "describe_onnx",
     "evaluate",
     "fidelity_of_parameters",
+    "fit_linear",
+    "fit_perceptron",
+    "fit_quantiser",
+    "fit_trees",
     "format_model",
     "format_parameters",
     "from_onnx",
@@ -112,6 +120,7 @@ __all__ = [
     "load_csv",
     "load_foreign",
     "load_rows",
+    "make_examples",
     "pack_inputs",
     "parse_decimal",
     "parse_external",
