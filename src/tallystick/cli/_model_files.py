@@ -168,7 +168,7 @@ def _score_one(out: Output, found: Any, row: Path, count: int) -> None:
     cells = own_cells(found, read_row(row))
     said = ask_row(found, cells)
     own = isinstance(found, IntegerModel)
-    reasons = found.reasons(cells, count) if own else ()
+    reasons = found.reasons(cells, count) if own and found.explains else ()
     flags = found.quantiser.flags(cells) if own else ()
     out.line(f"{said.decision}{_chance(said)}")
     say_reasons(out, reasons, flags)

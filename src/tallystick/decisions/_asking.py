@@ -317,7 +317,8 @@ class Desk:
 def _answer(model: IntegerModel | ForeignModel, row: Row, k: int) -> _Answered:
     scored = ask_row(model, row)
     if isinstance(model, IntegerModel):
-        return _Answered(scored, model.reasons(row, k), model.quantiser.flags(row))
+        reasons = model.reasons(row, k) if model.explains else ()
+        return _Answered(scored, reasons, model.quantiser.flags(row))
     return _Answered(scored)
 
 

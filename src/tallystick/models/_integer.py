@@ -71,6 +71,7 @@ class IntegerModel(ABC):
 
     family: ClassVar[str]
     reexecutable: ClassVar[bool] = True
+    explains: ClassVar[bool] = True  # whether `contributions` and `reasons` are there
 
     name: str
     target: str

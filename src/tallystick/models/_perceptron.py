@@ -52,6 +52,7 @@ class PerceptronModel(IntegerModel):
     """
 
     family: ClassVar[str] = "perceptron"
+    explains: ClassVar[bool] = False
 
     hidden_weights: tuple[tuple[int, ...], ...]
     hidden_biases: tuple[int, ...]

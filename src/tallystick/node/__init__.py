@@ -11,6 +11,7 @@ from ._anchoring import Anchoring, anchor_policy
 from ._attesting import ANCHOR_NOTE
 from ._backups import BackedUp, ask_chain, backup, restore
 from ._consortium import Consortium, make_policy
+from ._fitting import FAMILIES, fit
 from ._founding import found, found_models, found_oracle, seat_of
 from ._judging import Judged
 from ._membership import Membership
@@ -25,6 +26,7 @@ from ._workspace import Workspace
 
 __all__ = [
     "ANCHOR_NOTE",
+    "FAMILIES",
     "AnchorSettings",
     "Anchoring",
     "BackedUp",
@@ -44,6 +46,7 @@ __all__ = [
     "anchor_policy",
     "ask_chain",
     "backup",
+    "fit",
     "format_ask",
     "format_card_file",
     "found",

@@ -12,7 +12,7 @@ from tallystick.models import Evaluation, IntegerModel, evaluate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "judge", "judge_inputs"]
 
 COHORT = "held-out rows"
 
@@ -76,7 +76,7 @@ def judge(
     """Judge a model by rows that it has not learned from.
 
     Args:
-        model: an integer model.
+        model: an integer model, or what a fit returned.
         rows: mappings that hold the model's columns, or a float64 array of shape (rows, features).
         labels: what turned out: one of the model's labels, or its number, a row.
         cohort: which rows these are, in words that everybody may read.
@@ -87,6 +87,7 @@ def judge(
         ModelInputError: rows or labels do not fit the model.
         MissingExtraError: numpy is not installed.
     """
+    model = getattr(model, "model", model)  # what a fit returned is taken as well
     if not isinstance(model, IntegerModel):
         raise ModelInputError(f"only integer models are judged here, got one of the family {model.family}")
     if hasattr(rows, "dtype"):
@@ -97,6 +98,28 @@ def judge(
     truth = [_place(model, label) for label in labels]
     if len(inputs) != len(truth):
         raise ModelInputError(f"there must be a label for each of {len(inputs)} rows, got {len(truth)}")
+    return judge_inputs(model, inputs, truth, cohort=cohort, resamples=resamples, seed=seed)
+
+
+def judge_inputs(
+    model: IntegerModel,
+    inputs: Any,
+    truth: Sequence[int],
+    *,
+    cohort: str = COHORT,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Judged:
+    """Judge a model by quantised rows; see `judge`.
+
+    Args:
+        model: an integer model.
+        inputs: int16, shape (rows, width).
+        truth: the number of each row's label.
+        cohort: as for `judge`, like the next two.
+        resamples: bootstrap draws.
+        seed: of the draws.
+    """
     scores = [[int(score) for score in row] for row in model.scores_inputs_many(inputs)]
     decided = [model.labels.index(model.decision(row)) for row in scores]
     correct = sum(told == true for told, true in zip(decided, truth, strict=True))

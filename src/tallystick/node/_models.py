@@ -1,6 +1,6 @@
 """The models of one party: from fitting over judging to use, each step stated, and known to the chain where there is one.
 
-model = node.models.fit_trees(X, y, trees=50).model
+model = node.models.fit_trees(X, y, trees=50)
 judged = node.models.evaluate(model, X_test, y_test)
 version = node.models.publish(model, "fraud", evaluation=judged)
 node.models.promote(version)
@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ConfigurationError
-from tallystick.models import RegisteredModel, Registry, Version, load_foreign, sign_override
+from tallystick.models import Fitted, RegisteredModel, Registry, Version, load_foreign, sign_override
 from tallystick.proof import format_did_key
 
-from ._judging import Judged, judge
+from ._fitting import Fitting
+from ._judging import Judged
 from ._model_chain import ModelChain, open_model_chain
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["OwnModels"]
 
 
-class OwnModels:
+class OwnModels(Fitting):
     """The models of one party; a node's `models`.
 
     Where `[chain] models` is set, publications, evaluations, approvals and retirements go to that contract after they
@@ -73,13 +74,9 @@ class OwnModels:
 
     # -- making and judging --------------------------------------------------------------------------------
 
-    def evaluate(self, model: Any, rows: Any, labels: Sequence[Any], **options: Any) -> Judged:
-        """Judge a model by rows that it has not learned from; see `judge`."""
-        return judge(model, rows, labels, **options)
-
     def publish(
         self,
-        model: RegisteredModel,
+        model: RegisteredModel | Fitted,
         name: str,
         *,
         evaluation: Judged | None = None,
@@ -89,7 +86,7 @@ class OwnModels:
         """Keep a model and state that it exists, and how good it is; the same file again changes nothing.
 
         Args:
-            model: what to publish.
+            model: what to publish; what a fit returned is taken as well.
             name: 1 to 64 lower-case letters, digits, dots, hyphens and underscores.
             evaluation: what `evaluate` returned.
             links: label -> ids of statements it comes from, such as "round" or "data".
@@ -99,7 +96,8 @@ class OwnModels:
             ModelInputError: a name that cannot be, or an evaluation of another model.
             RevertError: stated, but the contract refused it; `settle` tries again.
         """
-        version = self.registry.publish(model, name, links=links, parent=parent)
+        made = model.model if isinstance(model, Fitted) else model
+        version = self.registry.publish(made, name, links=links, parent=parent)
         if evaluation is not None:
             return self.report(version, evaluation)
         self._settle_if_chained()

@@ -212,3 +212,57 @@ def test_without_a_contract_a_model_cannot_be_deployed(capsys: Said) -> None:
     typed(capsys, "init a --name Bank")
     typed(capsys, "model publish made.tsm --name made -w a")
     assert "no Models contract" in typed(capsys, "model deploy made -w a", code=1)
+
+
+def table(place: Path, count: int = 200, *, target: str = "") -> None:
+    rows = [
+        f"{i},{'north' if i % 2 else 'south'},{i % 17},{'red' if i % 3 else 'blue'},{target or int(i % 17 > 8)}"
+        for i in range(count)
+    ]
+    (place / "own.csv").write_text("\n".join(["id,branch,amount,colour,late", *rows]) + "\n")
+
+
+@pytest.mark.parametrize("family", ["trees", "linear", "perceptron"])
+def test_a_model_is_fitted_on_an_own_table_and_says_what_integers_cost(
+    capsys: Said, place: Path, family: str
+) -> None:
+    pytest.importorskip("sklearn")
+    table(place)
+    said = as_json(
+        capsys,
+        f"model fit {family} --data own.csv --target late --site branch --trees 5 --hidden 4 -o late.tsm",
+    )
+    assert said["fidelity"]["rows"] == 40
+    assert said["fidelity"]["equal_decisions"] == 40
+    assert said["notes"] == ["column 'id' left out: it looks like an identifier"]
+    shown = typed(capsys, "model show late.tsm")
+    assert said["hash"] in shown
+    assert "branch" not in shown
+    (place / "new.json").write_text('{"amount": 16, "colour": "red"}')
+    assert as_json(capsys, "model score late.tsm --row new.json")["decision"] == "yes"
+    again = as_json(
+        capsys,
+        f"model fit {family} --data own.csv --target late --site branch --trees 5 --hidden 4 -o late.tsm",
+    )
+    assert again["hash"] == said["hash"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("model fit forest --data own.csv --target late -o x.tsm", 1, "a family must be"),
+        ("model fit trees --data own.csv --target sick -o x.tsm", 1, "no column 'sick'"),
+        ("model fit trees --data nowhere.csv --target late -o x.tsm", 1, "cannot be read"),
+        ("model fit trees --data own.csv --target colour -o x.tsm", 1, "yes or no"),
+        ("model fit trees --data own.csv --target late --depth 9 -o x.tsm", 2, "--depth"),
+        ("model fit linear --data one.csv --target late -o x.tsm", 1, "both values"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused_and_no_file_is_written(
+    capsys: Said, place: Path, line: str, code: int, message: str
+) -> None:
+    table(place, target="1")
+    (place / "own.csv").rename(place / "one.csv")
+    table(place)
+    assert message in " ".join(typed(capsys, line, code=code).split())
+    assert not (place / "x.tsm").exists()

@@ -254,3 +254,10 @@ def test_without_a_contract_nothing_is_asked_of_a_chain(node: Node) -> None:
     assert node.models.promote("risk").stage == "promoted"
     with pytest.raises(ConfigurationError, match="no Models contract"):
         node.models.settle()
+
+
+def test_a_perceptron_answers_without_reasons_and_does_not_invent_any(node: Node) -> None:
+    model = make_model("perceptron", 1)
+    node.models.publish(model, "made")
+    answer = node.ask("made", ROWS[0])
+    assert (answer.decision, answer.reasons) == (model.decision(model.scores(ROWS[0])), ())
