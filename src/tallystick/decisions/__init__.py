@@ -56,6 +56,7 @@ from tallystick.decisions._oracle_terms import (
 from tallystick.decisions._oversight import Deadlines, Journalled, Oversight, Records
 from tallystick.decisions._progress import Followed
 from tallystick.decisions._queue import Effect, Waiting
+from tallystick.decisions._requesting import make_request
 from tallystick.decisions._requests import Heads, RequestBook, RequestInHand
 from tallystick.decisions._watcher import Watcher
 
@@ -121,6 +122,7 @@ __all__ = [
     "format_opening",
     "format_revealed",
     "make_opening",
+    "make_request",
     "parse_opening",
     "parse_revealed",
     "signature_commitment",

@@ -122,6 +122,7 @@ class Following(ABC):
         Raises:
             SurroundingsError: chain or disk; everything is kept and the next pass goes on.
         """
+        head = self._book.look()
         asked = self._book.asked_since(self._followed.block)
         unfinished = []
         for request, block in asked:
@@ -131,9 +132,9 @@ class Following(ABC):
                 unfinished.append(block)
         if self._outbox.pending():
             self._outbox.flush(timeout_s=wait_s)
-        if asked:
-            self._followed.remember(min(unfinished, default=asked[-1][1]))
-            self._done &= {request for request, _ in asked}
+        # Blocks that are not settled may be replaced by others, so they are read again.
+        self._followed.remember(min([head, self._book.chain.settled(), *unfinished]))
+        self._done &= {request for request, _ in asked}
         return len(unfinished)
 
     @abstractmethod

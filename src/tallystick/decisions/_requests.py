@@ -16,6 +16,7 @@ __all__ = ["Heads", "RequestBook", "RequestInHand"]
 
 NOBODY = Panel(("0x" + "f" * 40,), 1)  # of a request that the contract executes itself
 MAX_KEPT = 10_000  # terms in memory
+PAGE_BLOCKS = 5_000  # of one log query; nodes limit it, often to 10,000
 
 
 class Block(Protocol):
@@ -35,6 +36,7 @@ class Heads(Protocol):
     @property
     def is_local(self) -> bool: ...
     def head(self) -> Block: ...
+    def settled(self) -> int: ...
     def balance(self, address: str) -> int: ...
 
 
@@ -107,10 +109,19 @@ class RequestBook:
         self._terms: dict[str, tuple[OracleRequest, Panel]] = {}
         self._head: Block = chain.head()
 
-    def asked_since(self, block: int) -> list[tuple[str, int]]:
-        """Return the requests asked from a block on, id and block, and look at the chain's head anew."""
+    def look(self) -> int:
+        """Look at the chain's newest block, up to which everything is read from now on; return its number."""
         self._head = self.chain.head()
-        return [(one.values["request"].hex(), one.block) for one in self.oracle.requests(start=block)]
+        return self._head.number
+
+    def asked_since(self, block: int) -> list[tuple[str, int]]:
+        """Return the requests asked from a block up to the newest one looked at, id and block, in order."""
+        last = self._head.number
+        return [
+            (one.values["request"].hex(), one.block)
+            for first in range(block, last + 1, PAGE_BLOCKS)
+            for one in self.oracle.requests(start=first, stop=min(first + PAGE_BLOCKS - 1, last))
+        ]
 
     def read(self, request: str, asked_at: int) -> RequestInHand:
         """Read how far a request is.

@@ -94,11 +94,11 @@ class StandIn:
 
     # what its followers read
 
-    def requests(self, *, start: int = 0) -> list[Logged]:
+    def requests(self, *, start: int = 0, stop: int = 2**62) -> list[Logged]:
         return [
             Logged("Requested", {"request": of}, case.asked_at, "0x")
             for of, case in self.cases.items()
-            if case.asked_at >= start
+            if start <= case.asked_at <= stop
         ]
 
     def request_of(self, of: bytes) -> OracleRequest:
@@ -307,7 +307,7 @@ class Stage:
         self.oracle = StandIn(self.panel, self.shelf)
         self.given: dict[str, Opening] = {}
         self.exchange = SharedExchange()
-        self.coins = 10 * BOND
+        self.coins, self.unsettled = 10 * BOND, 0
         self.now = 1_795_000_000_000_000
         self.outboxes: dict[str, MemoryOutbox] = {}
         self.nodes: dict[str, Node] = {}
@@ -320,6 +320,9 @@ class Stage:
 
     def head(self) -> Any:
         return SimpleNamespace(number=self.oracle.number, time=self.oracle.second)
+
+    def settled(self) -> int:
+        return self.oracle.number - self.unsettled
 
     def balance(self, address: str) -> int:
         return self.coins

@@ -295,6 +295,23 @@ def test_the_block_moves_on_only_past_what_is_finished(stage: Stage) -> None:
     assert remembered.block == asked_at
 
 
+def test_an_idle_chain_is_followed_too_but_never_past_what_is_settled(stage: Stage) -> None:
+    stage.oracle.mine(12_000)  # more than one page of logs
+    node = stage.signer(0)
+    node.step()
+    assert node._followed.block == 12_001
+    stage.unsettled = 5
+    stage.oracle.mine(3)
+    request = stage.ask(70)
+    stage.oracle.mine(12_000)
+    node.step()
+    assert node._followed.block == stage.oracle.number - 5
+    assert given(stage, 0, request) == 0  # its deadline was over
+    late = stage.ask(71)
+    node.step()
+    assert given(stage, 0, late) == 1
+
+
 # -- optimistic answers --------------------------------------------------------------------------------------
 
 
