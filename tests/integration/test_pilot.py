@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.apps import find_app
+from tallystick.apps import find_pilot
 from tallystick.errors import ConfigurationError, DataError, TallystickError
 from tallystick.proof import Policy, read_bundle, verify_bundle
 
@@ -21,9 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(out: Path, **options: Any) -> dict[str, Any]:
-    pilot = find_app("healthcare").pilot
-    assert pilot is not None
-    summary: dict[str, Any] = pilot(out=out, **options)
+    summary: dict[str, Any] = find_pilot("healthcare")(out=out, **options)
     return summary
 
 

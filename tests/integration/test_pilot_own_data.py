@@ -51,7 +51,8 @@ def test_columns_of_any_name_are_learned_from(
 
 
 def test_force_never_takes_the_table_that_it_was_given(tmp_path: Path) -> None:
-    from tallystick.apps.healthcare._pilot import MARK, PilotOptions, run_pilot
+    from tallystick.apps.healthcare._pilot import PilotOptions, run_pilot
+    from tallystick.apps.pilots import MARK
 
     out = tmp_path / "out"
     out.mkdir()

@@ -10,7 +10,7 @@ from typing import Any
 from tallystick.errors import NotFoundError
 from tallystick.proof import HopCheck, Kind
 
-__all__ = ["App", "find_app", "installed_apps"]
+__all__ = ["App", "find_app", "find_pilot", "installed_apps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class App:
         kinds: kinds of statements beside the standard ones.
         checks: (parent kind, link label) -> what computes that hop of a trace again.
         remarks: (parent kind, link label) -> what a hop of a trace does not show; `{by}` is the linked party.
-        pilot: makes the application's pilot; takes its own options.
+        pilots: its pilots, by the name that is typed; each takes its own options.
     """
 
     name: str
@@ -31,7 +31,7 @@ class App:
     kinds: Sequence[Kind] = ()
     checks: Callable[[], Mapping[tuple[str, str], HopCheck]] = dict
     remarks: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    pilot: Callable[..., Any] | None = None
+    pilots: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
 
 def installed_apps() -> list[App]:
@@ -52,3 +52,17 @@ def find_app(name: str) -> App:
             return app
     names = sorted(point.name for point in entry_points(group="tallystick.apps"))
     raise NotFoundError(f"there is no application {name!r}", hint=f"installed: {', '.join(names) or 'none'}")
+
+
+def find_pilot(name: str) -> Callable[..., Any]:
+    """Load the pilot of that name, whichever application offers it.
+
+    Raises:
+        NotFoundError: no installed application does.
+    """
+    pilots = {known: pilot for app in installed_apps() for known, pilot in app.pilots.items()}
+    if name not in pilots:
+        raise NotFoundError(
+            f"there is no pilot {name!r}", hint=f"installed: {', '.join(sorted(pilots)) or 'none'}"
+        )
+    return pilots[name]

@@ -42,13 +42,11 @@ def healthcare(
 
     With --data the same runs on your own table. Everything stays on this machine.
     """
-    from tallystick.apps import find_app
+    from tallystick.apps import find_pilot
 
     if data is None:
         out.line("four hospitals, 920 patients, no row leaves its hospital")
-    pilot = find_app("healthcare").pilot
-    assert pilot is not None
-    summary: dict[str, Any] = pilot(
+    summary: dict[str, Any] = find_pilot("healthcare")(
         on_step=lambda step: out.step(step.name, step.text, step.seconds, good=step.good),
         out=place,
         force=force,

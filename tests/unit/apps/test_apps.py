@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tallystick.apps import App, find_app, installed_apps
+from tallystick.apps import App, find_app, find_pilot, installed_apps
 from tallystick.errors import NotFoundError
 
 
@@ -15,13 +15,19 @@ def test_the_healthcare_application_is_installed() -> None:
     app = find_app("healthcare")
     assert isinstance(app, App)
     assert app in installed_apps()
-    assert app.pilot is not None
+    assert app.pilots["healthcare"] is find_pilot("healthcare")
     assert ("decision.made", "model") in app.checks()
 
 
 def test_an_unknown_application_is_refused_with_the_known_ones() -> None:
     with pytest.raises(NotFoundError) as caught:
         find_app("astrology")
+    assert "healthcare" in caught.value.hint
+
+
+def test_an_unknown_pilot_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        find_pilot("astrology")
     assert "healthcare" in caught.value.hint
 
 

@@ -34,5 +34,5 @@ APP = App(
     "hospitals learn together and can prove every decision",
     checks=_checks,
     remarks=REMARKS,
-    pilot=_pilot,
+    pilots={"healthcare": _pilot},
 )

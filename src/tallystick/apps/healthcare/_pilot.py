@@ -7,13 +7,10 @@ node's calls go. Only the chain is shared, embedded, and run by one operator, wh
 from __future__ import annotations
 
 import json
-import platform
-import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,12 +20,22 @@ from typing import Any
 from tallystick.apps.healthcare._checks import CHECKS
 from tallystick.apps.healthcare._data import card_text, data_card, load_heart
 from tallystick.apps.healthcare._figures import learned
-from tallystick.apps.healthcare._forgeries import Evidence, forge
-from tallystick.apps.healthcare._outsider import verify_outside
 from tallystick.apps.healthcare._report import build
 from tallystick.apps.healthcare._stating import Stating
-from tallystick.apps.healthcare._tracing import short_trace
-from tallystick.errors import ConfigurationError, DataError, DefectError, StorageError
+from tallystick.apps.healthcare._tracing import REMARKS
+from tallystick.apps.pilots import (
+    PASSPHRASE,
+    Evidence,
+    Step,
+    Steps,
+    forge,
+    make_place,
+    processor,
+    short_trace,
+    size_of,
+    verify_outside,
+)
+from tallystick.errors import DataError, DefectError
 from tallystick.learning import FederatedRun, Site, run_rounds
 from tallystick.models import Split, Table, load_csv, split
 from tallystick.node import Consortium, Node
@@ -45,23 +52,11 @@ from tallystick.proof import (
 )  # fmt: skip
 from tallystick.report import render
 
-__all__ = ["PilotOptions", "Step", "run_pilot"]
+__all__ = ["PilotOptions", "run_pilot"]
 
 ROUNDS = 20
-PASSPHRASE = "a pilot on one laptop"  # noqa: S105 - protects nothing: written beside the keys, for trying things out
 SUMMARY = "summary.json"
-MARK = ".tallystick-pilot"  # what tells a pilot's output from somebody's own files
 ASK = ("party", "witnesses")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One finished step: its name, what it did, how long it took, whether it went well."""
-
-    name: str
-    text: str
-    seconds: float
-    good: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,7 @@ def run_pilot(
         VerificationError: the pilot's own evidence does not verify; that is a defect.
     """
     table = _table(options)
-    _make_room(options)
+    make_place(options.out, name="healthcare", force=options.force, data=options.data)
     run = _Pilot(options, table, on_step)
     return run.run()
 
@@ -123,47 +118,15 @@ def _table(options: PilotOptions) -> Table:
     return load_csv(options.data, site=options.site, target=options.target, positive=options.positive)
 
 
-def _make_room(options: PilotOptions) -> None:
-    """Make the output directory; replace nothing but an earlier pilot, and only when told to."""
-    out = options.out
-    if options.data is not None and out.resolve() in options.data.resolve().parents:
-        raise ConfigurationError(
-            f"{options.data} lies in {out}, which the pilot would replace",
-            hint="name another place with --out",
-        )
-    try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            if not options.force:
-                raise ConfigurationError(
-                    f"{out} is there already", hint="add --force, or name another place with --out"
-                )
-            if not (out / MARK).is_file():
-                raise ConfigurationError(f"{out} does not hold a pilot's output, so it is not replaced")
-            shutil.rmtree(out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / MARK).write_text("made by `tallystick pilot healthcare`; --force may replace this directory\n")
-    except OSError as error:
-        raise StorageError(f"{out} could not be made: {error.strerror}") from error
-
-
 class _Pilot:
     """One run of the pilot."""
 
     def __init__(self, options: PilotOptions, table: Table, on_step: Callable[[Step], None]) -> None:
         self.options, self.table, self.out = options, table, options.out
         self.parts: Split = split(table, seed=options.seed)
-        self.on_step = on_step
-        self.steps: list[Step] = []
+        self.steps = Steps(on_step)
+        self.step = self.steps.step
         self.summary: dict[str, Any] = {"v": 1, "seed": options.seed, "version": version("tallystick")}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Callable[..., None]]:
-        started = time.monotonic()
-        said: dict[str, Any] = {"text": "", "good": True}
-        yield lambda text, good=True: said.update(text=text, good=good)
-        step = Step(name, said["text"], time.monotonic() - started, said["good"])
-        self.steps.append(step)
-        self.on_step(step)
 
     def run(self) -> dict[str, Any]:
         write_atomically(OsFiles(), self.out / "passphrase.txt", f"{PASSPHRASE}\n".encode())  # mode 0600
@@ -212,10 +175,13 @@ class _Pilot:
 
     def _decide(self, consortium: Consortium) -> None:
         with self.step("decide") as say:
-            disk, cpu = _size(self.out), time.process_time()
+            disk, cpu = size_of(self.out), time.process_time()
             self.stating.decide(self.trained.model)
             count = len(self.stating.stated.decisions)
-            self.cost = {"cpu": (time.process_time() - cpu) / count, "disk": (_size(self.out) - disk) / count}
+            self.cost = {
+                "cpu": (time.process_time() - cpu) / count,
+                "disk": (size_of(self.out) - disk) / count,
+            }
             say(f"{count} rows, 3 reasons each, sealed in the payload")
         with self.step("witness") as say:
             consortium.witness()
@@ -301,7 +267,7 @@ class _Pilot:
             "probability": float(opened["probability"]),
             "score": opened["score"],
             "reasons": [reasons[number] for number in sorted(reasons)],
-            "trace": short_trace(hop),
+            "trace": short_trace(hop, remarks=REMARKS),
             "lines": [{"standing": line.standing, "text": line.text} for line in report.lines],
         }
 
@@ -318,6 +284,10 @@ class _Pilot:
                 decision=node.receipt(own, disclose=[]),
                 model=node.receipt(self.stating.stated.model, disclose=[]),
                 old=self.old,
+                change={"level": "L4"},
+                field=("answer", "no" if self._answer(own, node) == "yes" else "yes"),
+                mark=b'"weights":[',
+                peers=f"{self._who()}s",
             )
             assert isinstance(consortium.chain.provider, LocalChain)
             with serve(consortium.chain.provider, port=0) as served:
@@ -329,6 +299,11 @@ class _Pilot:
             say(f"{caught} of {len(found)} forgeries caught: {names}", good)
         self._costs(consortium)
 
+    def _answer(self, decision: str, node: Node) -> str:
+        sealed = node.journal.payload(decision)
+        assert isinstance(sealed, dict)
+        return str(sealed["answer"])
+
     def _costs(self, consortium: Consortium) -> None:
         gas = [consortium.gas_of(claim) for node in consortium.nodes for claim in node.claims]
         per_anchor = sum(gas) / max(1, len(gas))
@@ -339,30 +314,14 @@ class _Pilot:
             "cpu_s_per_million": self.cost["cpu"] * 1e6,
             "gas_per_million": per_anchor * 1e6 / batch,
             "gas_note": f"one anchor per {batch:,} statements at {per_anchor:,.0f} gas each",
-            "measured_on": f"one core of {_processor()}, Python {sys.version.split()[0]}",
+            "measured_on": f"one core of {processor()}, Python {sys.version.split()[0]}",
         }
 
     def _report(self) -> None:
         self.summary["made_at"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        self.summary["steps"] = [
-            {"name": step.name, "text": step.text, "seconds": round(step.seconds, 3)} for step in self.steps
-        ]
+        self.summary["steps"] = self.steps.as_list()
         (self.out / "report.html").write_text(render(build(self.summary)), encoding="utf-8")
 
     def _write_summary(self) -> None:
         text = json.dumps(self.summary, indent=2, sort_keys=True, ensure_ascii=False)
         (self.out / SUMMARY).write_text(text + "\n", encoding="utf-8")
-
-
-def _size(directory: Path) -> int:
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-
-
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine() or "this machine"

@@ -27,6 +27,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tallystick.apps.pilots import evidence_section, trace_tree
 from tallystick.report import (
     Bar,
     Bars,
@@ -37,26 +38,15 @@ from tallystick.report import (
     Forest,
     ForestGroup,
     Grid,
-    Hop,
     Interval,
     Points,
     Report,
     Section,
-    Share,
-    Shares,
-    TraceTree,
 )
 
 Data = Mapping[str, Any]
 NOISE: Final = 0.02  # differences of AUROC below this are not worth a sentence
 SETTLED: Final = 0.01  # of log loss over five rounds
-TONES: Final = (
-    ("proved", "good"),
-    ("recorded", "good"),
-    ("re-executed", "good"),
-    ("claimed", "warn"),
-    ("missing", "faint"),
-)
 CONSORTIUM: Final = (
     "Every member runs its own node on its own machine, with keys that only it holds.",
     "The chain runs on several members' machines; the embedded one is claimed by its operator.",
@@ -77,7 +67,13 @@ def build(summary: Data) -> Report:
         summary: see this module's text; "data", "model" and "evaluation" must be there.
     """
     data = summary["data"]
-    sections = [_accuracy(summary), _decision(summary), _evidence(summary), _costs(summary), _next(summary)]
+    sections = [
+        _accuracy(summary),
+        _decision(summary),
+        evidence_section(summary),
+        _costs(summary),
+        _next(summary),
+    ]
     return Report(
         title=f"Tallystick pilot: {_counted(len(data['sites'])).lower()} {_who(data)}s learn together",
         sentence=_sentence(summary),
@@ -288,10 +284,9 @@ def _decision(summary: Data) -> Section | None:
         parts.append(_lines(decision["lines"]))
     if decision.get("trace"):
         parts.append(
-            TraceTree(
+            trace_tree(
+                decision["trace"],
                 title="Where this decision comes from, hop by hop",
-                root=_hop(decision["trace"]),
-                tones=TONES,
                 caption=(
                     "Recorded: both statements are proved and the link is exact. Re-executed: computed again from what "
                     f"was opened. That an update came from the registered rows stays each {_who(summary['data'])}'s word."
@@ -315,63 +310,6 @@ def _lines(lines: Sequence[Data]) -> Grid:
             place, ("proved", f"it states {len(states)} opened fields: input, answer, score, reasons")
         )
     return Grid(title="What the verifier says about this decision", header=("standing", "line"), rows=rows)
-
-
-def _hop(node: Data) -> Hop:
-    return Hop(
-        text=node["text"],
-        standing=node.get("standing", ""),
-        detail=node.get("detail", ""),
-        children=[_hop(child) for child in node.get("children", ())],
-    )
-
-
-def _evidence(summary: Data) -> Section | None:
-    parts: list[Any] = []
-    standing, forged = summary.get("standing"), summary.get("forgeries")
-    if standing:
-        every = standing["proved"] + standing["claimed"] + standing["missing"]
-        parts.append(
-            Shares(
-                title=f"{standing['proved'] / max(every, 1):.0%} of what the verifier prints is proved; the rest says so",
-                unit=f"lines over {standing.get('receipts', 0):,} receipts",
-                parts=[
-                    Share("proved", standing["proved"], "good"),
-                    Share("claimed", standing["claimed"], "warn"),
-                    Share("missing", standing["missing"], "faint"),
-                ],
-                caption=(
-                    "Proved: follows from the file and the verifier's own policy. Claimed: somebody's word, such as a "
-                    "clock. Missing: nobody has done it, such as running the model again."
-                ),
-            )
-        )
-    if forged:
-        parts.append(_forgeries(forged))
-    if not parts:
-        return None
-    return Section(
-        title="What is proved, and what a forger gets",
-        text="Checked by a fresh process with the base install only and no network.",
-        parts=parts,
-    )
-
-
-def _forgeries(forged: Sequence[Data]) -> Grid:
-    caught = sum(bool(item["caught"]) for item in forged)
-    title = (
-        f"All {caught} forgeries were caught"
-        if caught == len(forged)
-        else f"{caught} of {len(forged)} were caught"
-    )
-    return Grid(
-        title=title,
-        header=("forgery", "what was done", "result", "caught by"),
-        rows=[
-            (item["name"], item["what"], "caught" if item["caught"] else "NOT CAUGHT", item["by"])
-            for item in forged
-        ],
-    )
 
 
 def _costs(summary: Data) -> Section | None:

@@ -8,13 +8,12 @@ next to it is accepted by the same command, and the forged one is called false.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tallystick.apps.healthcare._outsider import verify_plainly
 from tallystick.node import Node
 from tallystick.proof import (
     AnchorClaim,
@@ -36,24 +35,34 @@ from tallystick.proof import (
     sign_note,
 )
 
+from ._outsider import verify_plainly
+
 __all__ = ["Evidence", "Forgery", "forge"]
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The genuine article.
+    """The genuine article, and what a forger would like it to say.
 
     Args:
         node: whose journal it is; the forger has its keys.
-        decision: receipt of a decision, with its fields opened.
+        decision: receipt of a decision, with its fields opened; at least two statements stand before it.
         model: receipt of the published model, its file opened.
         old: a checkpoint that the journal really signed, long ago.
+        change: fields of the decision's body, as the forger would have them.
+        field: path of a sealed field of the decision, and what the forger opens it to.
+        mark: bytes of the model file behind which a character stands that can be another.
+        peers: who the other parties are, in one word.
     """
 
     node: Node
     decision: Receipt
     model: Receipt
     old: Checkpoint
+    change: Mapping[str, Any]
+    field: tuple[str, Any]
+    mark: bytes
+    peers: str = "parties"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +184,12 @@ def _under(
     )
 
 
-def _changed(statement: Statement) -> Statement:
-    """The same statement with another answer of what it is worth."""
+def _changed(statement: Statement, change: Mapping[str, Any]) -> Statement:
+    """The same statement with another body."""
     return format_statement(
         at=statement.at,
         kind=statement.kind,
-        body={**statement.body, "level": "L4"},
+        body={**statement.body, **change},
         origin=statement.origin,
         links={label: list(ids) for label, ids in statement.links.items()},
         payload=statement.payload,
@@ -192,7 +201,7 @@ def _of_the_journal(evidence: Evidence) -> list[Forgery]:
     party, genuine, index = evidence.node.party, evidence.decision, evidence.decision.index
     leaves = [bytes.fromhex(entry.id) for entry in evidence.node.journal.entries()]
     dropped = _under(genuine, party, leaves[: index + 1], index, genuine.statement)
-    other = _changed(genuine.statement)
+    other = _changed(genuine.statement, evidence.change)
     twin = _under(
         genuine, party, [*leaves[:index], leaf_hash(other.bytes), *leaves[index + 1 :]], index, other
     )
@@ -251,14 +260,14 @@ def _of_the_receipt(evidence: Evidence, rpc: str) -> list[Forgery]:
             {"byte.receipt.json": _flipped(genuine)},
             genuine,
         ),
-        _recomputed(genuine),
-        _opened(genuine),
+        _recomputed(evidence),
+        _opened(evidence),
         Forgery(
             "change the model",
-            "one weight of the model file is another",
+            "one parameter of the model file is another",
             {"model.receipt.json": replace(model, opening=_salt_only(model)).format()},
             replace(model, opening=_salt_only(model)),
-            payload=_model_files(model),
+            payload=_model_files(model, evidence.mark),
         ),
         *_anchored(genuine, rpc),
     ]
@@ -275,9 +284,10 @@ def _flipped(genuine: Receipt) -> bytes:
     return data.replace(text.encode(), encode_base64(flipped).encode())
 
 
-def _recomputed(genuine: Receipt) -> Forgery:
+def _recomputed(evidence: Evidence) -> Forgery:
     """Edit the statement, and compute path and root again so that every digest fits."""
-    other = _changed(genuine.statement)
+    genuine = evidence.decision
+    other = _changed(genuine.statement, evidence.change)
     root, index, last = leaf_hash(other.bytes), genuine.index, genuine.checkpoint.size - 1
     for sibling in genuine.path:  # RFC 9162 section 2.1.3.2
         if index & 1 or index == last:
@@ -299,15 +309,13 @@ def _recomputed(genuine: Receipt) -> Forgery:
     )
 
 
-def _opened(genuine: Receipt) -> Forgery:
+def _opened(evidence: Evidence) -> Forgery:
+    genuine, (path, value) = evidence.decision, evidence.field
     opening: dict[str, Any] = dict(genuine.opening or {})
-    fields = [dict(item) for item in opening["fields"]]
-    for item in fields:
-        if item["path"] == "answer":
-            item["value"] = "no" if item["value"] == "yes" else "yes"
+    fields = [dict(item, value=value) if item["path"] == path else dict(item) for item in opening["fields"]]
     return Forgery(
         "open a field otherwise",
-        "the sealed answer is opened to the opposite",
+        f"the sealed field {path} is opened to another value",
         {"field.receipt.json": replace(genuine, opening={**opening, "fields": fields}).format()},
         genuine,
     )
@@ -318,11 +326,11 @@ def _salt_only(model: Receipt) -> dict[str, Any]:
     return {"salt": model.opening["salt"]}
 
 
-def _model_files(model: Receipt) -> tuple[bytes, bytes]:
+def _model_files(model: Receipt, mark: bytes) -> tuple[bytes, bytes]:
     assert model.opening is not None
     data = decode_base64(model.opening["payload"])
-    place = data.index(b'"weights":[') + len(b'"weights":[')
-    digit = next(at for at in range(place, len(data)) if data[at : at + 1].isdigit())
+    place = data.index(mark) + len(mark)
+    digit = next(at for at in range(place, len(data)) if data[at : at + 1].isalnum())
     other = b"1" if data[digit : digit + 1] != b"1" else b"2"
     return data[:digit] + other + data[digit + 1 :], data
 
@@ -358,7 +366,7 @@ def _of_names(evidence: Evidence) -> list[Forgery]:
     impostor = Party.create(node.name)
     said = format_statement(
         at=genuine.statement.at,
-        kind="decision.made",
+        kind=genuine.statement.kind,
         body=dict(genuine.statement.body),
         origin=impostor.origin,
     )
@@ -384,7 +392,7 @@ def _of_names(evidence: Evidence) -> list[Forgery]:
         ),
         Forgery(
             "bring one's own witnesses",
-            "cosignatures by fresh keys under the other hospitals' names",
+            f"cosignatures by fresh keys under the other {evidence.peers}' names",
             {"crowd.receipt.json": crowd.format()},
             genuine,
         ),
