@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import rlp
 from contract_world import Done, World, account, address
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
@@ -187,20 +191,14 @@ class OracleWorld(World):
     """A chain with an oracle on it, stand-in models, and one panel of four signers of which three must agree."""
 
     def __init__(self, path: Path) -> None:
+        for ending in ("", "-wal"):  # a closed SQLite file may leave the last of it in its log
+            if (source := prepared().with_name("chain" + ending)).exists():
+                shutil.copy(source, path.with_name(path.name + ending))
         super().__init__(path)
-        for name in ("deployer", "anybody", "asker", *SIGNERS, *WATCHERS):
-            self.fund(name)  # now, because funding takes a block and tests count blocks
-        self.models = self.send("deployer", Call(None, compiled(STAND_IN_MODELS))).contract
-        self.executor = self.send("deployer", Call(None, compiled(STAND_IN_EXECUTOR))).contract
-        nobody = "0x" + "00" * 20
-        for model, stage, executor in (
-            (MODEL, 2, self.executor), (OPAQUE, 2, nobody), (RETIRED, 3, self.executor), (PUBLISHED, 1, self.executor),
-        ):  # fmt: skip
-            self.put(model, stage, executor)
-        place = self.send("deployer", Oracle.deploy_call(self.models)).contract
+        self._funded = {"deployer", "anybody", "asker", *SIGNERS, *WATCHERS}
+        self.models, self.executor, place = (deployed(nonce) for nonce in range(3))
         self.oracle = Oracle(self.web3, place)
         self.panel = panel_of()
-        self.send("deployer", self.oracle.open_panel(self.panel))
         self.salts = 0
 
     def put(self, model: str, stage: int, executor: str = "") -> None:
@@ -353,6 +351,33 @@ class OracleWorld(World):
         data = told(contract, signature).data
         answer = self.chain.make_request("eth_call", [{"to": contract, "data": "0x" + data.hex()}, "latest"])
         return int(answer["result"], 16)
+
+
+def deployed(nonce: int) -> str:
+    """The address of the deployer's contract by the number of its transaction."""
+    sender = bytes.fromhex(address("deployer")[2:])
+    return "0x" + keccak(rlp.encode([sender, nonce]))[12:].hex()
+
+
+@cache
+def prepared() -> Path:
+    """The chain that every test starts from, made once a process."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    nobody = "0x" + "00" * 20
+    with World(folder / "chain") as world:
+        for name in ("deployer", "anybody", "asker", *SIGNERS, *WATCHERS):
+            world.fund(name)  # now, because funding takes a block and tests count blocks
+        for code in (compiled(STAND_IN_MODELS), compiled(STAND_IN_EXECUTOR)):
+            world.send("deployer", Call(None, code))
+        models, executor = deployed(0), deployed(1)
+        world.send("deployer", Oracle.deploy_call(models))
+        stages = ((MODEL, 2, executor), (OPAQUE, 2, nobody), (RETIRED, 3, executor), (PUBLISHED, 1, executor))
+        for model, stage, place in stages:
+            put = told(models, "put(bytes32,uint8,address)", bytes.fromhex(model), stage, place)
+            world.send("deployer", put)
+        world.send("deployer", Oracle(world.web3, deployed(2)).open_panel(panel_of()))
+    return folder / "chain"
 
 
 def sign_digest(name: str, digest: bytes) -> bytes:
