@@ -13,6 +13,7 @@ TOP = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((TOP / "examples").glob("*.py"))
 # What each of them must say at its end, so that none passes by printing nothing.
 SAYS = {
+    "control_robot.py": ("s a trip", "no oracle at all", "scores of robot and contract: equal"),
     "tabular_heart.py": ("AUROC 0.", "because", "at level L0", "computed again from the model's file: equal"),
     "image_digits.py": ("held-out digits read right", "at level L0", "it cannot be re-executed"),
     "text_notes.py": ("sorted right", "at level L0", "computed again from the model's file: equal"),
