@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final, Protocol
 
 from tallystick.models._integer import IntegerModel
@@ -92,7 +93,9 @@ def scored_of_numbers(
         threshold: the least number that means the second label, where there is one number.
         probabilities: whether the numbers are probabilities.
     """
-    scores = tuple(round(Decimal(number) * MILLIONTHS) for number in numbers)
+    scores = tuple(
+        round(Fraction(number) * MILLIONTHS) for number in numbers
+    )  # exact, no context's precision
     if len(numbers) == 1:
         decided, speaks = int(Decimal(numbers[0]) >= threshold), 0
     else:

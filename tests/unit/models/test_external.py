@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import hashlib
+import ipaddress
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.made_models import ROWS, make_model
 
 from tallystick.errors import (
@@ -72,11 +79,11 @@ def reply(document: object, *, status: str = "200 OK", headers: str = "") -> Ser
 class Scorer:
     """A server on the loopback that serves one connection after the other, as told."""
 
-    def __init__(self, serves: Sequence[Serve]) -> None:
+    def __init__(self, serves: Sequence[Serve], tls: ssl.SSLContext | None) -> None:
         self.requests: list[bytes] = []
-        self._serves = serves
+        self._serves, self._tls = serves, tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/score?v=1"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}/score?v=1"
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -87,8 +94,10 @@ class Scorer:
             except OSError:
                 return
             with peer, contextlib.suppress(OSError):
-                self.requests.append(read_request(peer))
-                serve(peer, self.requests[-1])
+                talk = self._tls.wrap_socket(peer, server_side=True) if self._tls else peer
+                with talk:
+                    self.requests.append(read_request(talk))
+                    serve(talk, self.requests[-1])
 
     def close(self) -> None:
         # shutdown wakes the thread that waits in accept
@@ -118,8 +127,8 @@ def read_request(peer: socket.socket) -> bytes:
 def scorer() -> Iterator[Callable[..., Scorer]]:
     running: list[Scorer] = []
 
-    def start(*serves: Serve) -> Scorer:
-        running.append(Scorer(serves))
+    def start(*serves: Serve, tls: ssl.SSLContext | None = None) -> Scorer:
+        running.append(Scorer(serves, tls))
         return running[-1]
 
     yield start
@@ -466,3 +475,59 @@ def test_every_kind_of_model_is_asked_in_one_way(scorer) -> None:
     )
     assert integer.reexecutable is True
     assert OpaqueModel.reexecutable is False
+
+
+def certificate(folder: Path, host: str) -> tuple[Path, ssl.SSLContext]:
+    """A server's own certificate for a name, and a context that serves it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "scorer")])
+    now = datetime.datetime.now(datetime.UTC)
+    ip = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(ip, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    place, secret = folder / "certificate.pem", folder / "key.pem"
+    place.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place, secret)
+    return place, context
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "answered"),
+    [("127.0.0.1", True, True), ("127.0.0.1", False, False), ("127.0.0.2", True, False)],
+    ids=["trusted", "unknown authority", "another host's certificate"],
+)
+def test_tls_is_asked_for_a_trusted_certificate_of_this_very_host(
+    scorer, tmp_path: Path, host: str, trusted: bool, answered: bool
+) -> None:
+    place, context = certificate(tmp_path, host)
+    server = scorer(reply(GOOD), tls=context)
+    client = ssl.create_default_context(cafile=str(place) if trusted else None)
+    model = ExternalModel(description(server.url), context=client, sleep=lambda _s: None)
+    if answered:
+        assert model.score_row(ROW).decision == "fraud"
+    else:
+        with pytest.raises(ScorerError, match="certificate must be trusted"):
+            model.score_row(ROW)
+        assert server.requests == []
+
+
+def test_a_server_that_never_finishes_the_tls_handshake_is_cut_off(scorer) -> None:
+    server = scorer(silent)  # it waits for plain HTTP, which never comes
+    url = server.url.replace("http://", "https://")
+    with pytest.raises(ScorerUnreachableError, match=r"within 0.15 s"):
+        ExternalModel(description(url, timeout_ms=150, attempts=1)).score_row(ROW)

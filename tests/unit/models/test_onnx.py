@@ -12,7 +12,7 @@ import onnx
 import pytest
 from tests.made_models import EXTREMES, QUANTISER, make_model
 
-from tallystick.errors import ModelFileError, ModelInputError, UnknownFormatError
+from tallystick.errors import MissingExtraError, ModelFileError, ModelInputError, UnknownFormatError
 from tallystick.models import (
     IntegerModel,
     LinearModel,
@@ -200,3 +200,11 @@ def test_nothing_of_onnxruntimes_telemetry_is_switched_on(tmp_path: Path) -> Non
     )
     assert done.stdout.strip() == "(1, 1)", done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_without_the_extra_an_error_says_what_to_type(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError) as caught:
+        OnnxBackend(make_model("linear", 1))
+    assert caught.value.hint == "pip install 'tallystick[ai]'"
