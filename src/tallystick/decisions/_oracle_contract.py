@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tallystick.chain import Call, Contract, Logged, load
 from tallystick.errors import ConfigurationError
@@ -32,9 +32,6 @@ from ._oracle_terms import (
     answer_digest,
     compact_signature,
 )
-
-if TYPE_CHECKING:
-    from web3 import Web3
 
 __all__ = ["Oracle", "OracleAccount"]
 
@@ -66,7 +63,7 @@ class Oracle:
         address: where the contract stands.
     """
 
-    def __init__(self, web3: Web3, address: str) -> None:
+    def __init__(self, web3: Any, address: str) -> None:
         self._contract = Contract(web3, address, load("tallystick.decisions", "Oracle"))
         self.address = self._contract.address
 

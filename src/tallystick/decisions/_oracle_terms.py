@@ -149,7 +149,7 @@ class Panel:
             offset, self.need, offset + 32 * (1 + len(self.signers)), self.watch_need, self.bond,
             self.window_s, self.window_blocks, *lists,
         )  # fmt: skip
-        return keccak256(b"".join(map(_word, words)))
+        return keccak256(b"".join(_word(one) for one in words))
 
     @property
     def allows_challenges(self) -> bool:
