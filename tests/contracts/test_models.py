@@ -502,6 +502,19 @@ def test_a_deployment_goes_on_where_it_stopped(
     assert deployed.gas_used == sum(mined.gas_used for mined in sent)
 
 
+def test_somebody_faster_with_the_same_model_does_no_harm(
+    consortium: Consortium, chain: Chain, tmp_path: Path, rng: random.Random
+) -> None:
+    model = trees(rng, 20, 3)
+    models = Models(chain.web3, consortium.models.address)
+    with Outbox(tmp_path / "slow.db", chain, account=account(chain, b"slow")) as slow:
+        slow.put(f"{models.address}/deploy/{model.hash}", models.deploy(model))
+        with Outbox(tmp_path / "fast.db", chain, account=account(chain, b"fast")) as fast:
+            first = deploy_model(fast, models, model)
+        assert deploy_model(slow, models, model) == Deployed(first.executor, first.parts, 0)
+        assert slow.pending() == []
+
+
 def test_a_refused_deployment_is_tried_again_when_it_can_succeed(
     consortium: Consortium, chain: Chain, tmp_path: Path, rng: random.Random
 ) -> None:

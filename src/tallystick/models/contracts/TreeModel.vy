@@ -165,31 +165,39 @@ def _scores(x: DynArray[uint256, MAX_ROW]) -> DynArray[int256, MAX_HEADS]:
                 data = concat(ONE_LIST, convert(left, bytes32), slice(part.code, place, 96))
             bite: DynArray[uint256[TREE_WORDS], BITE] = abi_decode(data, DynArray[uint256[TREE_WORDS], BITE])
             for tree: uint256[TREE_WORDS] in bite:
-                # `s` is 8 times the node's number: features are 8 bits wide, thresholds and leaves 16. To go
-                # from node i to 2i + 1 or 2i + 2 makes 2s + (8 or 16). Unchecked: s is at most 8 * 30, and
-                # 2 * s - 240 at least 0, because a leaf's number is at least 15.
+                # `s` is 8 times the number of the node that is reached, because a feature number has 8 bits; a
+                # threshold has 16. From node i to 2i + 1 or 2i + 2 is 2s + (8 or 16). The last step makes it
+                # 16 times, from 15 to 30: the leaves. Unchecked: so s is 240 to 480 there, and below before.
                 s: uint256 = 8 << convert(
                     xs[tree[1] >> 248] > convert(convert(tree[0], bytes32), int256), uint256
                 )
                 s = unsafe_add(
                     s << 1,
                     8 << convert(
-                        xs[(tree[1] << s) >> 248] > convert(convert(tree[0] << (s << 1), bytes32), int256), uint256
+                        xs[(tree[1] << s) >> 248]
+                        > convert(convert(tree[0] << (s << 1), bytes32), int256),
+                        uint256,
                     ),
                 )
                 s = unsafe_add(
                     s << 1,
                     8 << convert(
-                        xs[(tree[1] << s) >> 248] > convert(convert(tree[0] << (s << 1), bytes32), int256), uint256
+                        xs[(tree[1] << s) >> 248]
+                        > convert(convert(tree[0] << (s << 1), bytes32), int256),
+                        uint256,
                     ),
                 )
                 s = unsafe_add(
                     s << 2,
                     16 << convert(
-                        xs[(tree[1] << s) >> 248] > convert(convert(tree[0] << (s << 1), bytes32), int256), uint256
+                        xs[(tree[1] << s) >> 248]
+                        > convert(convert(tree[0] << (s << 1), bytes32), int256),
+                        uint256,
                     ),
                 )
-                score = unsafe_add(score, convert(convert(tree[2] << unsafe_sub(s, 240), bytes32), int256) >> 240)
+                score = unsafe_add(
+                    score, convert(convert(tree[2] << unsafe_sub(s, 240), bytes32), int256) >> 240
+                )
             at = unsafe_add(at, left)
         scores.append(score)
     return scores
