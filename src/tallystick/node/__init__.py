@@ -17,6 +17,7 @@ from ._judging import Judged
 from ._membership import Membership
 from ._models import OwnModels
 from ._node import Node
+from ._oracle import OracleDealings
 from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
 from ._rotation import Rotated, rotate
@@ -36,6 +37,7 @@ __all__ = [
     "Judged",
     "Membership",
     "Node",
+    "OracleDealings",
     "OversightSettings",
     "OwnModels",
     "Peers",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tallystick.models import Row, Version
 
     from ._models import OwnModels
+    from ._oracle import OracleDealings
 
 __all__ = ["Deciding"]
 
@@ -60,6 +62,18 @@ class Deciding(Witnessing):
         from ._models import OwnModels
 
         return OwnModels(self)
+
+    @contextmanager
+    def oracle(self) -> Iterator[OracleDealings]:
+        """Deal with the contract `Oracle`: ask it, answer as a signer, watch.
+
+        Raises:
+            ConfigurationError: the settings name no contract.
+        """
+        from ._oracle import open_oracle
+
+        with open_oracle(self) as dealings:
+            yield dealings
 
     @cached_property
     def oversight(self) -> Oversight:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tallystick.errors import ConfigurationError, NotFoundError, RevertError
 from tallystick.proof import Clock, Entry, Journal, Party
 
+from ._sending import open_outbox
 from ._settings import ChainSettings
 from ._workspace import Workspace
 
@@ -209,16 +210,7 @@ def open_model_chain(
         raise ConfigurationError(
             "the settings name no Models contract", hint="set chain.models in tallystick.toml"
         )
-    from tallystick.chain import Account, Outbox, connect
     from tallystick.models import Models
 
-    reached = connect(settings.profile, clock=clock) if chain is None else chain
-    try:
-        account = Account(party.secret("chain"))
-        if reached.is_local and reached.balance(account.address) == 0:
-            reached.fund(account.address)
-        with Outbox(workspace.outbox(account.address), reached, account=account, clock=clock) as outbox:
-            yield ModelChain(Models(reached.web3, settings.models), outbox, party=party, journal=journal)
-    finally:
-        if chain is None:
-            reached.close()
+    with open_outbox(workspace, settings, party, clock=clock, chain=chain) as (reached, _, outbox):
+        yield ModelChain(Models(reached.web3, settings.models), outbox, party=party, journal=journal)
