@@ -143,13 +143,13 @@ class Panel:
     def id(self) -> bytes:
         """The panel's name on every chain: Keccak-256 of its content, 32 bytes."""
         # As the contract does: abi_encode of all fields in their order, arrays behind their offsets.
-        lists = [len(self.signers), *self.signers, len(self.watchers), *self.watchers]
+        lists: list[int | str] = [len(self.signers), *self.signers, len(self.watchers), *self.watchers]
         offset = 7 * 32
-        words = (
+        words: tuple[int | str, ...] = (
             offset, self.need, offset + 32 * (1 + len(self.signers)), self.watch_need, self.bond,
             self.window_s, self.window_blocks, *lists,
         )  # fmt: skip
-        return keccak256(b"".join(_word(one) for one in words))
+        return keccak256(b"".join(map(_word, words)))
 
     @property
     def allows_challenges(self) -> bool:
