@@ -106,13 +106,14 @@ def test_who_submits_the_signatures_of_others_earns_nothing(world: OracleWorld) 
     assert [world.money(name).free for name in SIGNERS] == [1_000, 1_000, 1_000, 0]
 
 
-def test_a_signer_who_leaves_others_out_does_not_earn_more(world: OracleWorld) -> None:
+@pytest.mark.parametrize("submitter", [SIGNERS[0], "asker"])
+def test_nobody_earns_or_saves_by_leaving_others_out(world: OracleWorld, submitter: str) -> None:
     asked = world.ask(1)
     world.commit(SIGNERS, asked, RIGHT)
-    world.send(SIGNERS[0], world.answer_call(SIGNERS[:3], asked, RIGHT))
+    world.send(submitter, world.answer_call(SIGNERS[:3], asked, RIGHT))
     world.settle(asked)
-    assert world.money(SIGNERS[0]).free == 1_000
-    assert world.money("asker").free == 1_000
+    assert [world.money(name).free for name in [*SIGNERS, "asker"]] == [1_000, 1_000, 1_000, 0, 0]
+    assert world.oracle.burned() == 1_000
 
 
 # Duplicates, strangers, malleable signatures
@@ -134,6 +135,22 @@ def test_strangers_and_duplicates_are_no_quorum(world: OracleWorld) -> None:
     world.end_step()
     call = world.oracle.answer(asked.id, output=WRONG, signatures=dict.fromkeys(range(3), one))
     assert world.refuse("anybody", call) == "oracle: not the signer"
+
+
+@pytest.mark.parametrize("seat", [4, 5, 31])
+def test_a_false_signature_does_not_sit_on_an_empty_seat(world: OracleWorld, seat: int) -> None:
+    # What recovers to nobody equals the account of a seat that nobody has.
+    asked = world.ask(0)
+    call = told(
+        world.oracle.address,
+        "answer(bytes32,int256,uint32,uint256[2][])",
+        asked.id,
+        WRONG,
+        1 << seat,
+        [[0, 0]],
+    )
+    assert world.refuse("anybody", call) == "oracle: no such seat"
+    assert world.state(asked).status == RequestStatus.OPEN
 
 
 def test_a_malleable_or_empty_signature_is_refused(world: OracleWorld) -> None:

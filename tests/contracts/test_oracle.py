@@ -351,10 +351,13 @@ def test_mask_and_signatures_must_fit(world: OracleWorld) -> None:
     asked = world.ask(1)
     world.commit(SIGNERS, asked, RIGHT)
     call = world.answer_call(SIGNERS, asked, RIGHT)
-    for mask, reason in ((0b0111, "more signatures than seats"), (0b11111, "fewer signatures than seats")):
+    for mask, reason in ((0b0111, "more signatures than seats"), (0b11111, "no such seat")):
         changed = bytearray(call.data)
         changed[4 + 2 * 32 + 31] = mask
         assert world.refusal("anybody", replace(call, data=bytes(changed))) == f"oracle: {reason}"
+    fewer = bytearray(world.answer_call(SIGNERS[:3], asked, RIGHT).data)
+    fewer[4 + 2 * 32 + 31] = 0b1111
+    assert world.refusal("anybody", replace(call, data=bytes(fewer))) == "oracle: fewer signatures than seats"
     world.send("anybody", call)
 
 

@@ -23,7 +23,8 @@
         * Every step and window ends when its seconds AND its blocks have passed: a halted chain eats
           neither, and neither does a burst of blocks.
         * The fee is cut by the number of the panel's signers, not of those whose signatures were handed
-          in: who submits gains nothing by leaving others out. What is over goes back to the requester.
+          in. The requester keeps the shares of those who never committed; the share of one who did and
+          was left out is burned. So neither a signer nor the requester gains by leaving others out.
         * At L2 no commitment is taken before enough named watchers have said, by their own transactions,
           that they hold the opening of the input: a withheld input makes no answer, so no wrong one.
         * At L2 a signer's bond is locked as it commits, so whoever stands in an answer is bonded.
@@ -538,6 +539,8 @@ def answer(request: bytes32, output: int256, mask: uint32, signatures: DynArray[
     signed: uint256 = convert(mask, uint256)
     assert (progress >> 224) & MASK_8 == OPEN, "oracle: not open"
     assert level != EXECUTED, "oracle: level takes no signature"
+    # A seat that nobody has holds the empty account, which is also what a false signature recovers to.
+    assert signed >> ((terms >> 200) & MASK_8) == 0, "oracle: no such seat"
     deadline_s: uint256 = 0
     deadline_block: uint256 = 0
     deadline_s, deadline_block = self._deadline(level, OPEN, steps)
@@ -579,8 +582,7 @@ def answer(request: bytes32, output: int256, mask: uint32, signatures: DynArray[
         until_block=until_block,
     )
     if level != OPTIMISTIC:
-        over: uint256 = self._left_over(terms, steps, len(signatures))
-        self._close(request, terms, progress, output, over)
+        self._close(request, terms, progress, output, self._left_over(terms, steps, progress))
 
 
 @external
@@ -696,7 +698,7 @@ def finalise(request: bytes32):
         until_block: uint256 = 0
         until_s, until_block = self._window_end(request, steps, progress)
         assert block.timestamp > until_s and block.number > until_block, "oracle: the window still runs"
-        over = self._left_over(terms, steps, self._count((progress >> 192) & MASK_32))
+        over = self._left_over(terms, steps, progress)
     self._close(request, terms, progress, self._output[request], over)
 
 
@@ -1059,7 +1061,6 @@ def _check_signatures(
             )
             assert self._commitments[request][seat] == spread, "oracle: not what was committed"
             self._commitments[request][seat] = empty(bytes32)
-        # No seat is the empty account, which a signature that fits nobody gives.
         assert ecrecover(digest, v, signature[0], s) == self._signers[panel][seat], "oracle: not the signer"
         rest = rest >> 1
         seat = unsafe_add(seat, 1)
@@ -1157,9 +1158,15 @@ def _share(terms: uint256, steps: uint256) -> uint256:
 
 
 @internal
-@pure
-def _left_over(terms: uint256, steps: uint256, signers: uint256) -> uint256:
-    return (steps & MASK_96) - self._share(terms, steps) * signers
+def _left_over(terms: uint256, steps: uint256, progress: uint256) -> uint256:
+    # The requester keeps the shares of those who never committed. That of one who did and whose signature was
+    # left out is burned: else the requester would save it by handing in no more signatures than needed.
+    share: uint256 = self._share(terms, steps)
+    committed: uint256 = self._count((progress >> 160) & MASK_32)
+    left_out: uint256 = committed - self._count((progress >> 192) & MASK_32)
+    if left_out != 0:
+        self.burned += share * left_out
+    return (steps & MASK_96) - share * committed
 
 
 @internal
