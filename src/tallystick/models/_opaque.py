@@ -316,9 +316,9 @@ def _prefixed(tag: bytes, content: bytes) -> bytes:
 
 def _read_description(data: bytes) -> OpaqueDescription:
     onnx, proto = load_onnx(), parse_onnx(data, limit=MAX_OPAQUE_BYTES)
-    elsewhere = onnx.TensorProto.EXTERNAL
-    parts = (part for part in _messages(proto) if isinstance(part, onnx.TensorProto))
-    if sum(part.data_location == elsewhere for part in parts):  # all parts are looked at
+    parts = list(_messages(proto))  # every one of them: names are checked on the way
+    tensors = [part for part in parts if isinstance(part, onnx.TensorProto)]
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
         raise ModelFileError("the file must hold all its numbers, and asks for another file")
     domains = {item.domain for item in proto.opset_import}
     if not domains <= _DOMAINS:
