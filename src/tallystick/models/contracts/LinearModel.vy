@@ -9,7 +9,8 @@
           int16 cannot be written.
         * A body of at most 16 words stands in this contract's own code; a longer one, at most 256 words,
           is the code of another contract.
-        * No owner, no storage, no change.
+        * No owner, no storage, no change. Gas of whole transactions: see
+          tests/contracts/gas_models.json.
 """
 
 

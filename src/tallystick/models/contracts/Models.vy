@@ -15,7 +15,8 @@
           suspended or left.
         * Promotion needs `approvals_needed` approvals and a passed evaluation while none failed. Where the
           evaluation is lacking or failed, two parties may override it with a reason, visible for ever.
-        * No owner, no funds, no upgrade.
+        * No owner, no funds, no upgrade. Gas of whole transactions: see
+          tests/contracts/gas_models.json.
 """
 
 

@@ -10,7 +10,8 @@
           int16 cannot be written.
         * The body stands as other contracts' code: each hidden unit's weights, then the hidden units'
           biases, a word each, then each head's weights.
-        * No owner, no storage, no change.
+        * No owner, no storage, no change. Gas of whole transactions: see
+          tests/contracts/gas_models.json.
 """
 
 

@@ -9,7 +9,8 @@
           byte, 16 int16 leaves, the first of each in the top bits. Node i has the children 2i + 1 and
           2i + 2; an input goes right when it is greater than the node's threshold.
         * Trees stand as other contracts' code, head by head. An input outside int16 cannot be written.
-        * No owner, no storage, no change.
+        * No owner, no storage, no change. Gas of whole transactions: see
+          tests/contracts/gas_models.json.
 """
 
 
