@@ -23,6 +23,7 @@ from oracle_world import (
 )
 
 from tallystick.decisions import OracleAccount, RequestStatus, Until
+from tallystick.models import input_commitment
 
 BACKED = [*SIGNERS, *WATCHERS]
 
@@ -310,3 +311,13 @@ def test_the_words_shown_are_those_of_the_request(world: OracleWorld) -> None:
     for words in ((*WORDS, 0), WORDS[:1], WORDS[::-1]):
         call = world.challenge_call(asked, words=words)
         assert world.refuse(WATCHERS[0], call) == "oracle: not the input"
+
+
+def test_an_input_that_the_model_cannot_score_has_no_right_output(world: OracleWorld) -> None:
+    # The stated limit: so a watcher acknowledges, and a signer signs, only what the model can score.
+    unfit, salt = (*WORDS, 0), b"u" * 32
+    asked = world.ask(2, input=input_commitment(salt, unfit))
+    world.give(SIGNERS[:3], asked, WRONG)
+    world.send(WATCHERS[0], world.commit_challenge_call(WATCHERS[0], asked))
+    show = world.challenge_call(asked, words=unfit, input_salt=salt)
+    assert world.refuse(WATCHERS[0], show) == "stand-in: two words"
