@@ -33,6 +33,7 @@ COMMANDS = {
     "review": f"{_HERE}._oversight",
     "appeal": f"{_HERE}._oversight",
     "control": f"{_HERE}._oversight",
+    "oracle": f"{_HERE}._oracle",
     "export": f"{_HERE}._export",
     "backup": f"{_HERE}._workspace",
     "restore": f"{_HERE}._workspace",
