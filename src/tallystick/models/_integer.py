@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tallystick.errors import ModelFileError, ModelInputError
+from tallystick.errors import MissingExtraError, ModelFileError, ModelInputError
 from tallystick.models._features import INT16_HIGH, INT16_LOW, ONE
 from tallystick.models._packing import NO_DIGEST, Packed
 from tallystick.models._quantiser import Quantiser
@@ -71,7 +73,6 @@ class IntegerModel(ABC):
 
     family: ClassVar[str]
     reexecutable: ClassVar[bool] = True
-    explains: ClassVar[bool] = True  # whether `contributions` and `reasons` are there
 
     name: str
     target: str
@@ -122,6 +123,15 @@ class IntegerModel(ABC):
     @abstractmethod
     def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, float]:
         """Return every feature's part of (score - base score) of one head, by feature name, in score units."""
+
+    @abstractmethod
+    def base_score(self, head: int = 0) -> float:
+        """Return the score of one head from which contributions count."""
+
+    @property
+    def explains(self) -> bool:
+        """Whether contributions and reasons can be given here; an answer comes without reasons otherwise."""
+        return True
 
     @property
     def heads(self) -> int:
@@ -251,7 +261,7 @@ class IntegerModel(ABC):
             k: 1 to 4.
 
         Raises:
-            ModelInputError: k is out of range; see `Quantiser.inputs`.
+            ModelInputError: k is out of range, or see `Quantiser.inputs` and `contributions`.
         """
         if not 1 <= k <= MAX_REASONS:
             raise ModelInputError(f"reasons must be 1 to {MAX_REASONS}, got {k}")
@@ -266,6 +276,23 @@ class IntegerModel(ABC):
     def _check_binary(self) -> None:
         if self.heads != 1:
             raise ModelInputError(f"a model of {self.heads} labels has no single score: ask for its scores")
+
+
+def check_head(head: int, heads: int) -> None:
+    """Raise ModelInputError unless a model of so many heads has this one."""
+    if not 0 <= head < heads:
+        raise ModelInputError(f"the head must be 0 to {heads - 1}, got {head}")
+
+
+def has_numpy() -> bool:
+    """Say whether numpy is installed."""
+    return sys.modules.get("numpy") is not None or find_spec("numpy") is not None
+
+
+def need_numpy(what: str) -> None:
+    """Raise MissingExtraError unless numpy is installed."""
+    if not has_numpy():
+        raise MissingExtraError(f"{what} needs numpy", hint="pip install 'tallystick[ai]'")
 
 
 def check_range(what: str, value: int, low: int, high: int) -> None:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tallystick.errors import ModelFileError
 from tallystick.models._features import INT16_LOW
-from tallystick.models._integer import MAX_NUMBER, IntegerModel, check_matrix, check_range, product_many
+from tallystick.models._integer import (
+    MAX_NUMBER,
+    IntegerModel,
+    check_head,
+    check_matrix,
+    check_range,
+    product_many,
+)
 from tallystick.models._packing import Packed, pack_int16
 from tallystick.models._table import Row
 
@@ -78,10 +85,12 @@ class LinearModel(IntegerModel):
 
     def base_score(self, head: int = 0) -> int:
         """Return the score of the average training row, from which reasons count."""
+        check_head(head, self.heads)
         return self._score(self.centre)[head]
 
     def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, int]:
         """Return every feature's exact part of (score - base score), by feature name."""
+        check_head(head, self.heads)
         inputs, weights = self.quantiser.inputs(row), self.weights[head]
         return {
             name: sum(weights[i] * (inputs[i] - self.centre[i]) for i in self.quantiser.places(name))

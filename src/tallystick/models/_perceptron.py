@@ -9,6 +9,7 @@ numbers that are not negative.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -18,8 +19,11 @@ from tallystick.models._features import INT16_LOW
 from tallystick.models._integer import (
     MAX_NUMBER,
     IntegerModel,
+    check_head,
     check_matrix,
     check_range,
+    has_numpy,
+    need_numpy,
     product_many,
 )
 from tallystick.models._packing import Packed, pack_int16
@@ -33,6 +37,7 @@ PERCEPTRON_CODE: Final = 3  # the family's number in packed scalars
 MAX_HIDDEN: Final = 1024
 MAX_CHAIN_HIDDEN: Final = 256
 MAX_SHIFT: Final = 30
+MAX_PLAYERS: Final = 12  # 4,096 rows to score for one explanation
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,6 @@ class PerceptronModel(IntegerModel):
     """
 
     family: ClassVar[str] = "perceptron"
-    explains: ClassVar[bool] = False
 
     hidden_weights: tuple[tuple[int, ...], ...]
     hidden_biases: tuple[int, ...]
@@ -136,5 +140,57 @@ class PerceptronModel(IntegerModel):
         sums = product_many(inputs, self.hidden_weights, self.hidden_biases, largest=largest)
         return product_many(np.maximum(sums, 0) >> self.shift, self.weights, self.biases, largest=largest)
 
+    @property
+    def explains(self) -> bool:
+        return len(self.quantiser.features) <= MAX_PLAYERS and has_numpy()
+
+    def base_score(self, head: int = 0) -> int:
+        """Return the score of the average training row, from which reasons count."""
+        check_head(head, self.heads)
+        return self._score(self.centre)[head]
+
     def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, float]:
-        raise ModelInputError("a perceptron's score has no exact parts in closed form")
+        """Return every feature's exact part of (score - base score), by feature name.
+
+        Shapley values over all coalitions of features: a member has the row's inputs, another the centre's. There
+        is no closed form and 2^features rows are scored, so models of more than 12 features give none.
+
+        Raises:
+            ModelInputError: more than 12 features, no such head, or see `Quantiser.inputs`.
+            MissingExtraError: numpy is not installed.
+        """
+        check_head(head, self.heads)
+        names = self.quantiser.names
+        if len(names) > MAX_PLAYERS:
+            raise ModelInputError(
+                f"a perceptron can be explained with at most {MAX_PLAYERS} features, got {len(names)}",
+                hint="ask without reasons, or fit trees",
+            )
+        need_numpy("explaining a perceptron")
+        import numpy as np
+
+        row_inputs = np.array(self.quantiser.inputs(row), dtype=np.int16)
+        owner = np.repeat(np.arange(len(names)), [len(self.quantiser.places(name)) for name in names])
+        members = np.arange(1 << len(names))[:, None] >> np.arange(len(names)) & 1 == 1
+        coalitions = np.where(members[:, owner], row_inputs, np.array(self.centre, dtype=np.int16))
+        return dict(zip(names, _shapley(self._score_many(coalitions)[:, head], members), strict=True))
+
+
+def _shapley(values: NDArray[np.int64], members: NDArray[np.bool_]) -> list[float]:
+    """Return every player's Shapley value.
+
+    Args:
+        values: what each coalition is worth, shape (2^players,).
+        members: who belongs to it, shape (2^players, players).
+    """
+    import numpy as np
+
+    players = members.shape[1]
+    sizes = members.sum(axis=1)
+    weights = np.array([1 / (players * math.comb(players - 1, size)) for size in range(players)])
+    parts = []
+    for player in range(players):
+        inside = np.flatnonzero(members[:, player])
+        gains = values[inside] - values[inside ^ (1 << player)]
+        parts.append(float(weights[sizes[inside] - 1] @ gains))
+    return parts

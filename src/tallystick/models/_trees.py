@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from tallystick.errors import ModelFileError, ModelInputError
+from tallystick.errors import ModelFileError
 from tallystick.models._features import INT16_HIGH
-from tallystick.models._integer import MAX_NUMBER, IntegerModel, check_range
+from tallystick.models._integer import (
+    MAX_NUMBER,
+    IntegerModel,
+    check_head,
+    check_range,
+    has_numpy,
+    need_numpy,
+)
 from tallystick.models._packing import Packed, pack_int16
 from tallystick.models._table import Row
+from tallystick.models._tree_explaining import TreeParts
 from tallystick.models._tree_scoring import PreparedTrees, prepare, score
 from tallystick.proof import encode_base64
 
@@ -204,5 +212,33 @@ class TreeModel(IntegerModel):
     def _score_many(self, inputs: NDArray[np.int16]) -> NDArray[np.int64]:
         return score(self._prepared, inputs)
 
+    @cached_property
+    def _explaining(self) -> tuple[TreeParts, ...]:
+        """Each head's trees, prepared for explaining."""
+        heads = (slice(head * self.trees, (head + 1) * self.trees) for head in range(self.heads))
+        features, thresholds, leaves, counts = self.arrays
+        return tuple(TreeParts(features[h], thresholds[h], leaves[h], counts[h]) for h in heads)
+
+    @property
+    def explains(self) -> bool:
+        return has_numpy()
+
+    def base_score(self, head: int = 0) -> float:
+        """Return the average training row's score as the leaves' counts have it, from which reasons count."""
+        check_head(head, self.heads)
+        return self.bases[head] + self._explaining[head].expected
+
     def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, float]:
-        raise ModelInputError("trees cannot be explained yet")
+        """Return every feature's exact part of (score - base score): its inputs' Shapley values, summed.
+
+        The players are the inputs, so a feature that fills several (a category, a gap flag) gets the sum of theirs.
+        With `base_score` the parts add up to the score, up to float64's rounding.
+
+        Raises:
+            ModelInputError: there is no such head; see `Quantiser.inputs`.
+            MissingExtraError: numpy is not installed.
+        """
+        check_head(head, self.heads)
+        need_numpy("explaining trees")
+        parts = self._explaining[head].explain(self.quantiser.inputs(row)).tolist()
+        return {name: sum(parts[i] for i in self.quantiser.places(name)) for name in self.quantiser.names}
