@@ -12,11 +12,11 @@ import typer
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
 from tallystick.cli._output import Output, utc, write_out
-from tallystick.errors import ConfigurationError
+from tallystick.errors import ChainError, ChainUnreachableError, ConfigurationError
 
 if TYPE_CHECKING:
     from tallystick.decisions import Following, OracleAnswer
-    from tallystick.node import OracleDealings
+    from tallystick.node import Node, OracleDealings
 
 __all__ = ["app"]
 
@@ -287,7 +287,7 @@ def run(
     with open_node(workspace) as node, node.oracle() as dealings:
         service = dealings.signer(panels=panels, exchange=exchange, openings=openings)
         out.line(f"signer {dealings.account.address} of {len(panels)} panel(s)")
-        _follow(out, service, once)
+        _follow(out, node, service, once)
 
 
 @command(oracle, "watch", example="tallystick oracle watch --openings /srv/oracle/openings")
@@ -301,10 +301,10 @@ def watch(
     with open_node(workspace) as node, node.oracle() as dealings:
         service = dealings.watcher(openings=openings)
         out.line(f"watcher {dealings.account.address}")
-        _follow(out, service, once)
+        _follow(out, node, service, once)
 
 
-def _follow(out: Output, service: Following, once: bool) -> None:
+def _follow(out: Output, node: Node, service: Following, once: bool) -> None:
     from tallystick.decisions import follow
 
     if once:
@@ -312,9 +312,20 @@ def _follow(out: Output, service: Following, once: bool) -> None:
         out.line(f"{left} unfinished request(s)" if left else "nothing is unfinished")
         out.result({"unfinished": left})
         return
-    out.line("looking; end with Ctrl-C")
+
+    def pause(seconds: float) -> None:
+        # This process holds the journal, so nobody else can anchor what it states.
+        said = node.settings.chain
+        if said is not None and said.anchors and node.anchor_due():
+            try:
+                node.anchor(timeout_s=LOOK_WAIT_S)
+            except (ChainError, ChainUnreachableError) as error:
+                out.note(f"not anchored yet: {error.message}")
+        time.sleep(seconds)
+
     try:
-        follow(service, is_stopped=lambda: False, sleep=time.sleep, wait_s=LOOK_WAIT_S)
+        out.line("looking; end with Ctrl-C")
+        follow(service, is_stopped=lambda: False, sleep=pause, wait_s=LOOK_WAIT_S)
     except KeyboardInterrupt:
         out.line("ended; start it again and it goes on")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,3 +115,25 @@ def test_without_a_contract_a_command_says_what_to_set(capsys: Said) -> None:
     typed(capsys, "init a --name A")
     assert "chain.oracle" in typed(capsys, "oracle watch --once -w a", code=1)
     assert "members found" in typed(capsys, "oracle found -w a", code=1)
+
+
+def test_a_watcher_looks_until_it_is_told_to_end(capsys: Said, place: Path) -> None:
+    start(capsys, place)
+    program = [
+        sys.executable,
+        "-u",
+        "-c",
+        "from tallystick.cli import main; main()",
+        "oracle",
+        "watch",
+        "-w",
+        "a",
+    ]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        told = [watching.stdout.readline() for _ in range(2)]
+        assert told[0].startswith("watcher 0x")
+        assert "end with Ctrl-C" in told[1]
+        watching.send_signal(signal.SIGINT)
+        assert "it goes on" in watching.stdout.read()
+    assert watching.returncode == 0

@@ -19,7 +19,7 @@ from tallystick.errors import (
     RetiredModelError,
     RevertError,
 )
-from tallystick.models import LinearModel, NumericFeature, Quantiser
+from tallystick.models import LinearModel, NumericFeature, PerceptronModel, Quantiser
 from tallystick.node import Consortium, Node
 from tallystick.testing import Consortium as PublicConsortium
 
@@ -256,8 +256,16 @@ def test_without_a_contract_nothing_is_asked_of_a_chain(node: Node) -> None:
         node.models.settle()
 
 
-def test_a_perceptron_answers_without_reasons_and_does_not_invent_any(node: Node) -> None:
-    model = make_model("perceptron", 1)
-    node.models.publish(model, "made")
-    answer = node.ask("made", ROWS[0])
-    assert (answer.decision, answer.reasons) == (model.decision(model.scores(ROWS[0])), ())
+def test_a_model_that_cannot_be_explained_answers_without_reasons_and_invents_none(node: Node) -> None:
+    names = [f"x{place}" for place in range(30)]
+    features = tuple(NumericFeature(name, name, 0, 0, 1, -100, 100, 0, False) for name in names)
+    model = PerceptronModel(
+        "wide", "illness", Quantiser(features), ("no", "yes"), 4096, 0, ((9,) * 30,) * 2, (1, 2), 3, ((5, -2),), (0,),
+        (0,) * 30,
+    )  # fmt: skip
+    row = dict.fromkeys(names, "7")
+    node.models.publish(model, "wide")
+    answer = node.ask("wide", row)
+    assert (answer.decision, answer.reasons) == (model.decision(model.scores(row)), ())
+    node.models.publish(make_model("perceptron", 1), "small")
+    assert len(node.ask("small", ROWS[0]).reasons) == 3
