@@ -85,6 +85,7 @@ class OracleNode(Following):
         self._exchange, self._signer, self._panels = exchange, signer, frozenset(panels)
         self._clock, self._takeover_us = clock, takeover_s * 1_000_000
         self._given = Said(node, "answer.given")
+        self._shown: set[str] = set()
         self._ready: dict[str, int] = {}  # what could be done -> when this process first saw that
 
     def step(self, *, wait_s: float = 0) -> int:
@@ -92,6 +93,7 @@ class OracleNode(Following):
         unfinished = super().step(wait_s=wait_s)
         if not unfinished:
             self._ready.clear()
+            self._shown.clear()
         return unfinished
 
     def answered(self, request: str) -> int | None:
@@ -159,9 +161,10 @@ class OracleNode(Following):
                     self._submit(request, output, {seat: self._sign(request, output)})
             return
         own = self.answered(request.id)
-        if own is not None and seat in request.answer.committed:
-            shown = Revealed(request.id, own, self._account, self._sign(request, own))
-            self._exchange.show(shown)
+        # Once in each process: showing it again changes nothing.
+        if own is not None and seat in request.answer.committed and request.id not in self._shown:
+            self._exchange.show(Revealed(request.id, own, self._account, self._sign(request, own)))
+            self._shown.add(request.id)
         agreed = self._agreed(request)
         signers = [request.panel.signers[place] for place in agreed]
         if agreed and self._is_my_turn(request, signers, "answer"):

@@ -135,10 +135,12 @@ def test_signatures_that_are_false_foreign_or_not_committed_are_not_used(stage: 
         (stranger.address, stranger.sign_digest(digest(terms, output=right, chain_id=CHAIN))),
         ("0x" + "99" * 20, good),
     ):
-        stage.exchange._shown.clear()  # type: ignore[attr-defined]
+        stage.exchange._shown.clear()
+        honest[1]._shown.clear()
         stage.exchange.show(Revealed(request, right, signer, signature))
         run(stage, honest[1])
         assert stage.oracle.of(request).status is RequestStatus.OPEN
+    honest[1]._shown.clear()
     for _ in range(3):
         run(stage, *honest)
         stage.now += 5_000_000
