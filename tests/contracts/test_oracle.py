@@ -187,6 +187,8 @@ def raw_request(world: OracleWorld, **changes: object) -> Call:
         ({"level": 4}, "oracle: no panel at L4"),
         ({"step_s": 0}, "oracle: a step takes time and blocks"),
         ({"step_blocks": 0}, "oracle: a step takes time and blocks"),
+        ({"step_s": 2_592_001}, "oracle: step too long"),
+        ({"step_blocks": 250_001}, "oracle: step too long"),
         ({"callback_gas": 2_000_001}, "oracle: too much callback gas"),
         ({"callback_gas": 1}, "oracle: nobody to call back"),
     ],

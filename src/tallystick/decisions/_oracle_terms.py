@@ -39,7 +39,8 @@ __all__ = [
 MAX_SIGNERS: Final = 32
 MAX_WATCHERS: Final = 16
 MAX_AMOUNT: Final = 2**96  # wei, of a fee or a bond
-MAX_STEP: Final = 2**32  # seconds or blocks of one step of a request
+MAX_STEP_S: Final = 2_592_000  # 30 days
+MAX_STEP_BLOCKS: Final = 250_000
 MAX_WINDOW: Final = 2**32
 MAX_CALLBACK_GAS: Final = 2_000_000
 CHAIN_LEVELS: Final = (0, 1, 2, 4)
@@ -173,8 +174,8 @@ class Terms:
         input: `input_commitment` of the packed input, 32 bytes; a fresh salt for each request.
         level: 0 signed, 1 quorum, 2 optimistic, 4 executed by the contract.
         panel: id of a panel; 32 zero bytes for level 4.
-        step_s: least seconds of each step: acknowledging (L2), committing (L1, L2), answering.
-        step_blocks: least blocks of the same.
+        step_s: least seconds of each step: acknowledging (L2), committing (L1, L2), answering; at most 30 days.
+        step_blocks: least blocks of the same; at most 250,000.
         callback_gas: gas for ``on_answer`` of the requester, which must be a contract then; 0 for no callback.
         unpromoted: accept a model that is published, but not promoted.
         fee: wei for the signers, or for whoever executes.
@@ -202,9 +203,10 @@ class Terms:
             raise ConfigurationError(f"level must be 0, 1, 2 or 4 on a chain, got {self.level}")
         if (self.level == 4) != (self.panel == NO_PANEL):
             raise ConfigurationError("levels 0, 1 and 2 need a panel, level 4 takes none")
-        for name, value in (("step_s", self.step_s), ("step_blocks", self.step_blocks)):
-            if not 1 <= value < MAX_STEP:
-                raise ConfigurationError(f"{name} must be 1 to {MAX_STEP - 1}, got {value}")
+        steps = (("step_s", self.step_s, MAX_STEP_S), ("step_blocks", self.step_blocks, MAX_STEP_BLOCKS))
+        for name, value, most in steps:
+            if not 1 <= value <= most:
+                raise ConfigurationError(f"{name} must be 1 to {most}, got {value}")
         _check_below("callback_gas", self.callback_gas, MAX_CALLBACK_GAS + 1)
         _check_below("fee", self.fee, MAX_AMOUNT)
 

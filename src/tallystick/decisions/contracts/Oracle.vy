@@ -178,6 +178,9 @@ MAX_WATCHERS: constant(uint256) = 16
 MAX_WORDS: constant(uint256) = 16
 # What an answer's transaction must be able to carry beside everything else.
 MAX_CALLBACK_GAS: constant(uint256) = 2_000_000
+# 30 days, and as many blocks of ten seconds: bonds of an L2 request wait no longer for its answer than this twice.
+MAX_STEP_S: constant(uint256) = 2_592_000
+MAX_STEP_BLOCKS: constant(uint256) = 250_000
 # Around a callback: to reach a cold account, to write what became of it and to tell it.
 CALLBACK_MARGIN: constant(uint256) = 20_000
 
@@ -385,8 +388,8 @@ def request(
     @param input keccak256(salt || words) of the packed input.
     @param level 0, 1, 2 or 4.
     @param panel Who answers; zero for level 4.
-    @param step_s Least seconds of each step: acknowledging (L2), committing (L1, L2), answering.
-    @param step_blocks Least blocks of the same.
+    @param step_s Least seconds of each step: acknowledging (L2), committing (L1, L2), answering; <= 30 days.
+    @param step_blocks Least blocks of the same; <= 250,000.
     @param callback_gas Gas for the sender's `on_answer(bytes32,int256,uint8)`; 0 for no callback.
     @param unpromoted Accept a model that is published, but not promoted.
     @return The request's id, the hash of all this, the sender, this contract and its chain.
@@ -397,6 +400,8 @@ def request(
     assert stage == PROMOTED or (stage == PUBLISHED and unpromoted), "oracle: model is not promoted"
     assert input != empty(bytes32), "oracle: no input commitment"
     assert step_s != 0 and step_blocks != 0, "oracle: a step takes time and blocks"
+    assert convert(step_s, uint256) <= MAX_STEP_S, "oracle: step too long"
+    assert convert(step_blocks, uint256) <= MAX_STEP_BLOCKS, "oracle: step too long"
     assert msg.value <= MASK_96, "oracle: fee too large"
     assert convert(callback_gas, uint256) <= MAX_CALLBACK_GAS, "oracle: too much callback gas"
     assert callback_gas == 0 or msg.sender.is_contract, "oracle: nobody to call back"
