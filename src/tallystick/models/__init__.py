@@ -14,11 +14,13 @@ from tallystick.models._csv import load_csv, load_rows, read_targets
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
 from tallystick.models._examples import Examples, Fitted, fit_quantiser, make_examples
 from tallystick.models._external import ExternalDescription, ExternalModel, JsonField, parse_external
+from tallystick.models._fairness import LEAST_IN_GROUP, GroupedEvaluation, evaluate_groups
 from tallystick.models._features import ONE, CategoryFeature, Feature, NumericFeature
 from tallystick.models._fidelity import Fidelity, compare, fidelity_of_parameters
 from tallystick.models._file import format_model, parse_model
 from tallystick.models._fitting import fit_linear, fit_perceptron, fit_trees
 from tallystick.models._foreign import load_foreign
+from tallystick.models._gates import Gate, GateLine, GateResult, check_gate, parse_gate
 from tallystick.models._integer import MAX_REASONS, YES_OR_NO, IntegerModel, Reason
 from tallystick.models._linear import LinearModel
 from tallystick.models._numbers import parse_decimal, units
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FRACTION_BITS",
+    "LEAST_IN_GROUP",
     "MAX_REASONS",
     "NO_DIGEST",
     "ONE",
@@ -75,6 +78,10 @@ __all__ = [
     "Fidelity",
     "Fitted",
     "ForeignModel",
+    "Gate",
+    "GateLine",
+    "GateResult",
+    "GroupedEvaluation",
     "IntegerModel",
     "Interval",
     "JsonField",
@@ -103,11 +110,13 @@ __all__ = [
     "Version",
     "Weights",
     "ask_row",
+    "check_gate",
     "compare",
     "deploy_model",
     "deploy_models",
     "describe_onnx",
     "evaluate",
+    "evaluate_groups",
     "fidelity_of_parameters",
     "fit_linear",
     "fit_perceptron",
@@ -124,6 +133,7 @@ __all__ = [
     "pack_inputs",
     "parse_decimal",
     "parse_external",
+    "parse_gate",
     "parse_model",
     "parse_parameters",
     "read_targets",

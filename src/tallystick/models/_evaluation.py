@@ -127,7 +127,7 @@ def evaluate(
         ModelInputError: lengths differ, a label is neither 0 nor 1, or a probability is not in 0 to 1.
         MissingExtraError: numpy is not installed.
     """
-    np = _numpy()
+    np = need_numpy()
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
     if p.shape != y.shape or p.ndim != 1 or resamples < 1:
         raise ModelInputError("probabilities and labels must be equally many, and draws at least 1")
@@ -144,10 +144,10 @@ def evaluate(
     p, y = p[order], y[order]
     measures: dict[str, Measure] = {
         "accuracy": _mean_of(((p >= threshold) == (y == 1)).astype(np.float64)),
-        "auroc": _auroc(p, y),
+        "auroc": auroc_of(p, y),
         "average_precision": _average_precision(p, y),
         "brier": _mean_of((p - y) ** 2),
-        "calibration_error": _calibration_error(p, y),
+        "calibration_error": calibration_error_of(p, y),
     }
     intervals: dict[str, Interval | None] = dict.fromkeys(measures)
     if not why_not:
@@ -155,7 +155,8 @@ def evaluate(
     return Evaluation(count=len(y), positives=positives, bins=_bins(p, y), why_not=why_not, **intervals)
 
 
-def _numpy() -> Any:
+def need_numpy() -> Any:
+    """Return numpy, or raise MissingExtraError."""
     try:
         import numpy as np
     except ModuleNotFoundError as error:
@@ -164,31 +165,62 @@ def _numpy() -> Any:
 
 
 def _intervals(measures: dict[str, Measure], y: Any, resamples: int, seed: int) -> dict[str, Interval]:
-    np = _numpy()
+    np = need_numpy()
+    drawn = draw_measures(
+        measures, y, resamples=resamples, generator=np.random.Generator(np.random.PCG64(seed))
+    )
+    ones = np.ones((1, len(y)))
+    return {
+        name: interval(float(measure(ones)[0]), drawn[name], shift=name == "calibration_error")
+        for name, measure in measures.items()
+    }
+
+
+def draw_measures(
+    measures: dict[str, Measure], y: Any, *, resamples: int, generator: Any
+) -> dict[str, NDArray[np.float64]]:
+    """Return each measure's value over bootstrap draws of the rows, shape (resamples,).
+
+    Args:
+        measures: from weights of rows, shape (draws, rows), to values.
+        y: labels, 0 or 1; at least one.
+        resamples: draws.
+        generator: numpy's.
+    """
+    np = need_numpy()
     drawn: dict[str, list[Any]] = {name: [] for name in measures}
-    generator = np.random.Generator(np.random.PCG64(seed))
     step = max(1, _CHUNK // len(y))
     for start in range(0, resamples, step):
         counts = _draw(generator, y, min(step, resamples - start))
         for name, measure in measures.items():
             drawn[name].append(measure(counts))
-    ones = np.ones((1, len(y)))
-    result = {}
-    for name, measure in measures.items():
-        value, draws = float(measure(ones)[0]), np.concatenate(drawn[name])
-        if name == "calibration_error":
-            draws = np.maximum(draws - (draws.mean() - value), 0)
-        low, high = np.percentile(draws, (2.5, 97.5))
-        result[name] = Interval(value, float(low), float(high))
-    return result
+    return {name: np.concatenate(parts) for name, parts in drawn.items()}
+
+
+def interval(value: float, draws: Any, *, shift: bool) -> Interval:
+    """Return a figure with the interval of its draws.
+
+    Args:
+        value: the figure over the rows themselves.
+        draws: the figure over resamples.
+        shift: whether resamples give more (or less) than the rows do on average, so that the draws are shifted
+            back by that bias; for figures from 0 to 1.
+    """
+    np = need_numpy()
+    if shift:
+        draws = np.clip(draws - (draws.mean() - value), 0, 1)
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return Interval(value, float(low), float(high))
 
 
 def _draw(generator: Any, y: Any, draws: int) -> Any:
     """Return how often each row is drawn, shape (draws, rows), each class as often as it is there."""
-    np = _numpy()
+    np = need_numpy()
     counts = np.zeros((draws, len(y)))
     for label in (0, 1):
         places = np.flatnonzero(y == label)
+        if not len(places):
+            continue
         picks = generator.integers(0, len(places), size=(draws, len(places)))
         flat = np.arange(draws)[:, None] * len(places) + picks
         found = np.bincount(flat.ravel(), minlength=draws * len(places))
@@ -205,12 +237,13 @@ def _mean_of(values: Any) -> Measure:
 
 def _tied(p: Any) -> Any:
     """Return where each run of equal probabilities starts in the descending order."""
-    np = _numpy()
+    np = need_numpy()
     return np.flatnonzero(np.r_[True, p[1:] != p[:-1]]) if len(p) else np.zeros(0, dtype=int)
 
 
-def _auroc(p: Any, y: Any) -> Measure:
-    np, starts = _numpy(), _tied(p)
+def auroc_of(p: Any, y: Any) -> Measure:
+    """Return the area under the ROC curve as a measure of rows in falling order of p."""
+    np, starts = need_numpy(), _tied(p)
 
     def measure(counts: Any) -> Any:
         positive = np.add.reduceat(counts * y, starts, axis=1)
@@ -223,7 +256,7 @@ def _auroc(p: Any, y: Any) -> Measure:
 
 
 def _average_precision(p: Any, y: Any) -> Measure:
-    np, starts = _numpy(), _tied(p)
+    np, starts = need_numpy(), _tied(p)
 
     def measure(counts: Any) -> Any:
         positive = np.add.reduceat(counts * y, starts, axis=1)
@@ -236,12 +269,13 @@ def _average_precision(p: Any, y: Any) -> Measure:
 
 def _membership(p: Any) -> Any:
     """Return which of the ten bins of equal width holds each row, shape (rows, bins)."""
-    np = _numpy()
+    np = need_numpy()
     return np.eye(BINS)[np.minimum((p * BINS).astype(int), BINS - 1)]
 
 
-def _calibration_error(p: Any, y: Any) -> Measure:
-    np, member = _numpy(), _membership(p)
+def calibration_error_of(p: Any, y: Any) -> Measure:
+    """Return the expected calibration error over ten bins of equal width as a measure of rows."""
+    np, member = need_numpy(), _membership(p)
 
     def measure(counts: Any) -> Any:
         gaps = np.abs(counts @ (member * (p - y)[:, None]))
