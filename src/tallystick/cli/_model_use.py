@@ -16,7 +16,7 @@ from tallystick.cli._verify import read_bytes
 from tallystick.errors import DataError, VerificationError
 
 if TYPE_CHECKING:
-    from tallystick.models import Version
+    from tallystick.models import Gate, Version
     from tallystick.node import Judged, Node
 
 __all__ = ["model"]
@@ -109,37 +109,104 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="CSV rows that it has not learned from.")],
     target: Annotated[str, typer.Option("--target", help="The column of what turned out.")],
     positive: Annotated[str, typer.Option("--positive", help="What means yes: a value, or >NUMBER.")] = "",
+    group: Annotated[
+        str, typer.Option("--group", help="A column of groups that are to be treated alike.")
+    ] = "",
+    gate: Annotated[
+        Path | None, typer.Option("--gate", help="Limits to keep, a file of `model gate`.")
+    ] = None,
     cohort: Annotated[str, typer.Option("--cohort", help="Which rows these are, in words.")] = "",
     workspace: Workspace = Path(),
 ) -> None:
     """Judge a model by rows, and state the figures; what passes a gate may be promoted."""
+    from tallystick.models import parse_gate
+
     with open_node(workspace) as node, out.waiting("judging"):
         version = node.models.find(name)
-        judged = _judge(node, version, data, target, positive, cohort or data.name)
+        limits = None if gate is None else parse_gate(read_bytes(gate, limit=64 * 1024).rstrip())
+        judged = _judge(
+            node,
+            version,
+            data,
+            target,
+            positive=positive,
+            group=group,
+            gate=limits,
+            cohort=cohort or data.name,
+        )
         version = node.models.report(version, judged)
-    for figure, value in judged.figures().items():
+    figures = judged.figures()
+    for figure, value in (figures | figures.get("fairness", {})).items():
         if isinstance(value, str):
-            out.line(f"{figure:<20} {value}")
-    out.line(f"statement            {version.evaluations[-1]}")
+            out.line(f"{figure:<30} {value}")
+    for line in [] if judged.verdict is None else judged.verdict.lines:
+        out.line(f"gate: {line.text()}")
+    out.line(f"{'statement':<30} {version.evaluations[-1][:12]}")
+    if judged.passed is not None:
+        out.line("passed" if judged.passed else "not passed: it may not come into use by this evaluation")
     out.next(f"tallystick model promote {version.label} -w {workspace}")
     out.result({"figures": judged.figures(), "passed": judged.passed, "version": _plain(version)})
 
 
-def _judge(node: Node, version: Version, data: Path, target: str, positive: str, cohort: str) -> Judged:
+def _judge(
+    node: Node,
+    version: Version,
+    data: Path,
+    target: str,
+    *,
+    positive: str,
+    group: str,
+    gate: Gate | None,
+    cohort: str,
+) -> Judged:
     from tallystick.models import load_rows, read_targets
 
     found = node.models.model(version)
     header, rows = load_rows(data)
-    if target not in header:
-        raise DataError(
-            f"the file has no column {target!r}", hint=f"its columns are: {', '.join(header[:20])}"
-        )
+    for name in (target, group) if group else (target,):
+        if name not in header:
+            raise DataError(
+                f"the file has no column {name!r}", hint=f"its columns are: {', '.join(header[:20])}"
+            )
     kept = [row for row in rows if row[target] is not None]
     cells = [row[target] or "" for row in kept]
     truth: list[Any] = list(cells)
     if len(found.labels) == 2 and not set(cells) <= set(found.labels):
         truth = list(read_targets(cells, target, positive or None)[0])
-    return node.models.evaluate(found, kept, truth, cohort=cohort)
+    groups = [row[group] or "missing" for row in kept] if group else None
+    return node.models.evaluate(found, kept, truth, groups=groups, gate=gate, cohort=cohort)
+
+
+@command(
+    model,
+    "gate",
+    example="tallystick model gate --limit auroc=0.8 --limit equal_opportunity_difference=0.1 -o gate.json",
+)
+def make_gate(
+    out: Output,
+    limits: Annotated[list[str], typer.Option("--limit", help="MEASURE=LIMIT, 0 to 1; again for more.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")],
+    least: Annotated[int, typer.Option("--least", min=5, help="Rows a rate needs in every group.")] = 20,
+) -> None:
+    """Write down the limits that a model must keep, before anybody judges it.
+
+    What counts is the worse end of the 95% interval; "not enough data" is never a pass.
+    """
+    from tallystick.models import Gate
+
+    said = {}
+    for text in limits:
+        measure, separator, limit = text.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"expected MEASURE=LIMIT, got {text!r}", param_hint="--limit")
+        said[measure] = limit
+    made = Gate.of(said, least=least)
+    write_out(output, made.bytes)
+    for measure, limit in made.limits:
+        out.line(f"{measure:<30} {limit}")
+    out.line(f"hash      {made.hash}")
+    out.next(f"tallystick model evaluate NAME --data FILE.csv --target COLUMN --gate {output}")
+    out.result({"file": str(output), "hash": made.hash, "limits": dict(made.limits)})
 
 
 @command(model, "approve", example="tallystick model approve heart@1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from tallystick.errors import ModelInputError
 from tallystick.models import Evaluation, IntegerModel, evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tallystick.models import Gate, GateResult, GroupedEvaluation
 
 __all__ = ["Judged", "judge", "judge_inputs"]
 
@@ -25,23 +25,29 @@ class Judged:
         model: hash of its file.
         rows: how many rows were judged.
         cohort: which rows, in words.
-        evaluation: the figures of a model with two labels; None for one with more.
+        evaluation: the figures of a model with two labels, over groups where they were given; None for one with more.
         labels: with more labels, the figures of each against all others.
         correct: how many rows were decided right.
-        gate: hash of the gate that was applied; empty for none.
-        passed: what the gate said; None without one.
-        verdict: the gate's findings, as they stand in the statement; empty without one.
+        verdict: what a gate said; None without one.
     """
 
     model: str
     rows: int
     cohort: str
-    evaluation: Evaluation | None
+    evaluation: Evaluation | GroupedEvaluation | None
     labels: Mapping[str, Evaluation]
     correct: int
-    gate: str = ""
-    passed: bool | None = None
-    verdict: Mapping[str, Any] | None = None
+    verdict: GateResult | None = None
+
+    @property
+    def gate(self) -> str:
+        """Hash of the gate that was applied; empty for none."""
+        return "" if self.verdict is None else self.verdict.gate
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether it passed its gate; "not enough data" is not passed. None without a gate."""
+        return None if self.verdict is None else self.verdict.passed is True
 
     def figures(self) -> dict[str, Any]:
         """Return the figures as plain data of a statement's profile: decimals are text."""
@@ -49,7 +55,7 @@ class Judged:
         if self.labels:
             share = f"{self.correct / self.rows:.3f}" if self.rows else "not enough data"
             said = {"accuracy": share, "labels": {k: v.as_statement() for k, v in self.labels.items()}}
-        return said if self.verdict is None else said | {"gate": dict(self.verdict)}
+        return said if self.verdict is None else said | {"gate": self.verdict.as_statement()}
 
     def check(self, model: str) -> None:
         """Check that a model is the one that was judged.
@@ -69,6 +75,8 @@ def judge(
     rows: Any,
     labels: Sequence[Any],
     *,
+    groups: Sequence[str] | None = None,
+    gate: Gate | None = None,
     cohort: str = COHORT,
     resamples: int = 1000,
     seed: int = 0,
@@ -79,12 +87,14 @@ def judge(
         model: an integer model, or what a fit returned.
         rows: mappings that hold the model's columns, or a float64 array of shape (rows, features).
         labels: what turned out: one of the model's labels, or its number, a row.
+        groups: which group each row belongs to, in words, for figures over groups and measures of fairness.
+        gate: limits that the model has to keep before it may come into use.
         cohort: which rows these are, in words that everybody may read.
         resamples: bootstrap draws behind the intervals.
         seed: of the draws.
 
     Raises:
-        ModelInputError: rows or labels do not fit the model.
+        ModelInputError: rows, labels or groups do not fit the model.
         MissingExtraError: numpy is not installed.
     """
     model = getattr(model, "model", model)  # what a fit returned is taken as well
@@ -98,7 +108,9 @@ def judge(
     truth = [_place(model, label) for label in labels]
     if len(inputs) != len(truth):
         raise ModelInputError(f"there must be a label for each of {len(inputs)} rows, got {len(truth)}")
-    return judge_inputs(model, inputs, truth, cohort=cohort, resamples=resamples, seed=seed)
+    return judge_inputs(
+        model, inputs, truth, groups=groups, gate=gate, cohort=cohort, resamples=resamples, seed=seed
+    )
 
 
 def judge_inputs(
@@ -106,6 +118,8 @@ def judge_inputs(
     inputs: Any,
     truth: Sequence[int],
     *,
+    groups: Sequence[str] | None = None,
+    gate: Gate | None = None,
     cohort: str = COHORT,
     resamples: int = 1000,
     seed: int = 0,
@@ -116,25 +130,50 @@ def judge_inputs(
         model: an integer model.
         inputs: int16, shape (rows, width).
         truth: the number of each row's label.
-        cohort: as for `judge`, like the next two.
+        groups: as for `judge`, like all the following.
+        gate: limits.
+        cohort: in words.
         resamples: bootstrap draws.
         seed: of the draws.
     """
     scores = [[int(score) for score in row] for row in model.scores_inputs_many(inputs)]
     decided = [model.labels.index(model.decision(row)) for row in scores]
     correct = sum(told == true for told, true in zip(decided, truth, strict=True))
-    options: dict[str, int] = {"resamples": resamples, "seed": seed}
-    if model.heads == 1:
-        threshold = model.probability(model.threshold)
-        found = evaluate([model.probability(row[0]) for row in scores], truth, threshold=threshold, **options)
-        return Judged(model.hash, len(truth), cohort, found, {}, correct)
-    of_labels = {
-        label: evaluate(
-            [model.probability(row[head]) for row in scores], [int(t == head) for t in truth], **options
-        )
-        for head, label in enumerate(model.labels)
-    }
-    return Judged(model.hash, len(truth), cohort, None, of_labels, correct)
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    if model.heads > 1:
+        if gate is not None or groups is not None:
+            raise ModelInputError(f"gates and groups judge models of two labels, this one has {model.heads}")
+        of_labels = {
+            label: evaluate(
+                [model.probability(row[head]) for row in scores], [int(t == head) for t in truth], **options
+            )
+            for head, label in enumerate(model.labels)
+        }
+        return Judged(model.hash, len(truth), cohort, None, of_labels, correct)
+    chances = [model.probability(row[0]) for row in scores]
+    options["threshold"] = model.probability(model.threshold)
+    found, verdict = _hold(chances, truth, groups, gate, options)
+    return Judged(model.hash, len(truth), cohort, found, {}, correct, verdict)
+
+
+def _hold(
+    chances: Sequence[float],
+    truth: Sequence[int],
+    groups: Sequence[str] | None,
+    gate: Gate | None,
+    options: Mapping[str, Any],
+) -> tuple[Evaluation | GroupedEvaluation, GateResult | None]:
+    """Compute the figures, and hold them to the gate where there is one."""
+    from tallystick.models import check_gate, evaluate_groups
+
+    least = {} if gate is None else {"least": gate.least}
+    found: Evaluation | GroupedEvaluation = (
+        evaluate(chances, truth, **options)
+        if groups is None
+        else evaluate_groups(chances, truth, groups, **least, **options)
+    )
+    verdict = None if gate is None else check_gate(gate, chances, truth, groups, **options)
+    return found, verdict
 
 
 def _place(model: IntegerModel, label: Any) -> int:

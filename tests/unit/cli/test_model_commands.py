@@ -266,3 +266,51 @@ def test_what_cannot_be_learned_from_is_refused_and_no_file_is_written(
     table(place)
     assert message in " ".join(typed(capsys, line, code=code).split())
     assert not (place / "x.tsm").exists()
+
+
+def held_out(place: Path, *, wrong: int = 0) -> None:
+    """Write rows of two groups, the first `wrong` of group b labelled against the model."""
+    lines = []
+    for place_, x in enumerate([value for value in range(-60, 60) if value] * 2):
+        group = "ab"[place_ % 2]
+        truth = x > 0
+        if group == "b" and wrong > 0:
+            truth, wrong = not truth, wrong - 1
+        lines.append(f"{x},{group},{'yes' if truth else 'no'}")
+    (place / "held.csv").write_text("\n".join(["x,group,ill", *lines]) + "\n")
+
+
+def test_what_passes_its_gate_comes_into_use_without_an_override(capsys: Said, place: Path) -> None:
+    typed(capsys, "init a --name Bank")
+    (place / "risk.tsm").write_bytes(simple().bytes)
+    typed(capsys, "model publish risk.tsm --name risk -w a")
+    typed(capsys, "model gate --limit auroc=0.9 --limit equal_opportunity_difference=0.2 -o gate.json")
+    line = "model evaluate risk --data held.csv --target ill --group group --gate gate.json -w a"
+    held_out(place, wrong=50)
+    assert "not passed" in typed(capsys, line)
+    assert "has passed a gate" in typed(capsys, "model promote risk -w a", code=1)
+    held_out(place)
+    said = as_json(capsys, line)
+    assert said["passed"] is True
+    assert set(said["figures"]["groups"]) == {"a", "b"}
+    assert "is in use" in typed(capsys, "model promote risk -w a")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("model gate --limit beauty=1 -o gate.json", 1, "known measures"),
+        ("model gate --limit auroc=2 -o gate.json", 1, "0 to 1"),
+        ("model gate --limit auroc -o gate.json", 2, "MEASURE=LIMIT"),
+        ("model evaluate risk --data held.csv --target ill --gate held.csv -w a", 1, "canonical JSON"),
+        ("model evaluate risk --data held.csv --target ill --group tribe -w a", 1, "no column 'tribe'"),
+    ],
+)
+def test_a_gate_or_a_group_that_cannot_be_is_refused(
+    capsys: Said, place: Path, line: str, code: int, message: str
+) -> None:
+    typed(capsys, "init a --name Bank")
+    (place / "risk.tsm").write_bytes(simple().bytes)
+    typed(capsys, "model publish risk.tsm --name risk -w a")
+    held_out(place)
+    assert message in " ".join(typed(capsys, line, code=code).split())
