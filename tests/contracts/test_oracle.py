@@ -485,10 +485,3 @@ def test_requests_are_found_by_their_blocks(world: OracleWorld) -> None:
 def test_terms_of_another_level_need_no_panel() -> None:
     with pytest.raises(ConfigurationError, match="level 4 takes none"):
         Terms(MODEL, bytes(32), 4, b"p" * 32)
-
-
-def test_a_fee_that_does_not_fit_is_refused(world: OracleWorld) -> None:
-    world.fund("whale")
-    world.chain.fund(address("whale"), 2**98)
-    assert world.refusal("whale", raw_request(world, value=2**96)) == "oracle: fee too large"
-    assert world.refusal("whale", raw_request(world, value=2**96 - 1)) == ""
