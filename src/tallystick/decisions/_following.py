@@ -126,8 +126,11 @@ class Following(ABC):
         asked = self._book.asked_since(self._followed.block)
         unfinished = []
         for request, block in asked:
-            if request in self._done or self._is_done(self._book.read(request, block)):
+            if request in self._done:
+                continue
+            if self._is_done(self._book.read(request, block)):
                 self._done.add(request)
+                self._holdings.ended(request)
             else:
                 unfinished.append(block)
         if self._outbox.pending():

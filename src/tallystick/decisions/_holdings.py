@@ -30,10 +30,14 @@ class Holdings:
         models: finds models by hash.
         openings: what is kept already.
         source: asked for an opening that is not kept; it may give anything, so everything is checked.
+        forget: whether an opening is deleted when its request has ended; it holds the input. Not for a store in which
+            one keeps what opens one's own requests.
     """
 
-    def __init__(self, models: ModelSource, openings: Openings, source: OpeningSource) -> None:
-        self._models, self._openings, self._source = models, openings, source
+    def __init__(
+        self, models: ModelSource, openings: Openings, source: OpeningSource, *, forget: bool = False
+    ) -> None:
+        self._models, self._openings, self._source, self._forget = models, openings, source, forget
         self._loaded: dict[str, IntegerModel] = {}
 
     def output(self, request: RequestInHand, *, also_retired: bool = False) -> int | None:
@@ -70,6 +74,11 @@ class Holdings:
                 continue
             return found
         return None
+
+    def ended(self, request: str) -> None:
+        """Hear that nothing will be due for a request any more."""
+        if self._forget:
+            self._openings.drop(request)
 
     def published(self, model: str) -> str:
         """Return the statement that published a model; empty when it is not known here."""

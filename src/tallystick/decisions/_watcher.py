@@ -76,8 +76,10 @@ class Watcher(Following):
             # The signers' bonds can be settled when the request has ended.
             self._put(f"finalise/{request.id}", lambda: oracle.finalise(request.terms.id))
             return False
-        if status is not RequestStatus.ANSWERED and request.is_late:
-            return True
+        if request.is_late and (
+            status is not RequestStatus.ANSWERED or request.id not in self._challenged.requests()
+        ):
+            return True  # what is left, others do: they get their bonds and fees by it
         right = self._holdings.output(request, also_retired=True)
         if right is None:
             return False

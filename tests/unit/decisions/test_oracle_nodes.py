@@ -236,6 +236,22 @@ def test_a_damaged_opening_is_fetched_again(stage: Stage) -> None:
     assert given(stage, 0, request) == 1
 
 
+@pytest.mark.parametrize("forget", [True, False])
+def test_the_input_of_a_request_that_has_ended_is_forgotten_where_asked_for(
+    stage: Stage, forget: bool
+) -> None:
+    stage.ask(70, level=0)
+    node = stage.signer(0)
+    node._holdings._forget = forget
+    kept = []
+    for _ in range(5):
+        unfinished = node.step()
+        kept.append((unfinished, len(list((stage.path / "s0.openings").iterdir()))))
+        stage.now += 5_000_000
+    assert (1, 1) in kept
+    assert kept[-1] == (0, 0 if forget else 1)
+
+
 def test_a_source_that_fails_for_one_request_leaves_the_others_alone(stage: Stage) -> None:
     bad, good = stage.ask(70), stage.ask(71)
     fetch = stage.fetch
@@ -368,6 +384,13 @@ def test_a_right_answer_is_never_challenged_and_ends_with_its_window(stage: Stag
     assert stage.oracle.of(request).is_final
     assert stage.oracle.of(request).output == heart().score(row(70))
     assert [node.step() for node in everybody] == [0, 0, 0, 0]
+
+
+def test_a_watcher_is_done_with_a_right_answer_when_its_window_is_over(stage: Stage) -> None:
+    _, everybody = optimistic(stage, lies=False)
+    assert everybody[-1].step() == 1
+    stage.oracle.mine(STEP + 1)
+    assert everybody[-1].step() == 0
 
 
 def test_a_watcher_without_the_opening_does_not_say_that_it_holds_it(stage: Stage) -> None:
