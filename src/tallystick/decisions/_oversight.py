@@ -24,7 +24,7 @@ from tallystick.errors import AccessDeniedError, DisclosureError, ModelInputErro
 from tallystick.proof import Clock, Draft, Entry, Statement, system_clock
 
 from ._controls import EVERY_MODEL, Control, Controls
-from ._queue import DECISIONS, OVERTURNED, UPHELD, Effect, Queue, Waiting
+from ._queue import OVERTURNED, UPHELD, Effect, Queue, Waiting
 from ._seen import Seen
 
 __all__ = ["Deadlines", "Journalled", "Oversight", "Records"]
@@ -298,11 +298,6 @@ class Oversight:
             sealed = None
         fields = sealed if isinstance(sealed, dict) else None
         return Seen(said.id, said.at, said.kind, said.body, said.links, fields)
-
-    @staticmethod
-    def is_decision(kind: str) -> bool:
-        """Say whether a kind of statement is a decision that can be appealed."""
-        return kind in DECISIONS
 
 
 def _person(name: str) -> str:
