@@ -27,6 +27,7 @@ class Followed:
         path: the file; made when there is something to remember.
         chain: the chain's id.
         contract: the contract that is followed.
+        start: the block to begin with where nothing is remembered, for example that of the contract's making.
         files: file operations.
 
     Raises:
@@ -34,8 +35,10 @@ class Followed:
         DamagedError: the file is not what was written.
     """
 
-    def __init__(self, path: Path, *, chain: int, contract: str, files: Files | None = None) -> None:
-        self._path, self._files = path, files or OsFiles()
+    def __init__(
+        self, path: Path, *, chain: int, contract: str, start: int = 0, files: Files | None = None
+    ) -> None:
+        self._path, self._files, self._start = path, files or OsFiles(), start
         self._said = {"chain": chain, "contract": contract, "type": FORMAT, "v": 1}
         self.block = self._read()
 
@@ -49,7 +52,7 @@ class Followed:
         try:
             said = parse_json(read_whole(self._files, self._path, limit=MAX_BYTES))
         except NotFoundError:
-            return 0
+            return self._start
         except EncodingError as error:
             raise DamagedError(
                 f"{self._path.name} is damaged",

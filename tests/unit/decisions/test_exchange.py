@@ -112,6 +112,13 @@ def test_a_block_is_remembered_and_never_goes_back(tmp_path: Path) -> None:
     assert Followed(tmp_path / "followed", chain=1, contract="0x1").block == 7
 
 
+def test_following_begins_where_it_was_told_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    followed = Followed(tmp_path / "followed", chain=1, contract="0x1", start=100)
+    assert followed.block == 100
+    followed.remember(120)
+    assert Followed(tmp_path / "followed", chain=1, contract="0x1", start=100).block == 120
+
+
 def test_what_was_remembered_of_another_chain_or_contract_is_refused(tmp_path: Path) -> None:
     Followed(tmp_path / "followed", chain=1, contract="0x1").remember(7)
     for chain, contract in ((2, "0x1"), (1, "0x2")):

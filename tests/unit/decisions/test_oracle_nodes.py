@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,35 @@ def test_while_a_commitment_may_follow_no_signature_is_shown(stage: Stage) -> No
     stage.oracle.mine(STEP + 1)
     run(stage, *nodes)
     assert len(stage.exchange.shown(request)) == 2
+
+
+def test_on_a_network_a_challenge_is_shown_only_after_a_block_has_passed(stage: Stage) -> None:
+    stage.is_local = False
+    request, everybody = optimistic(stage, lies=True)
+    run(stage, everybody[-1], rounds=3)
+    assert done(stage, "challenge", request) == []
+    assert len(done(stage, "commit_challenge", request)) == 1
+    stage.oracle.mine()
+    run(stage, everybody[-1])
+    assert done(stage, "challenge", request) == [stage.watcher_account.address]
+
+
+def test_a_challenge_that_another_came_before_gets_its_bond_back(stage: Stage) -> None:
+    stage.is_local = False
+    request, everybody = optimistic(stage, lies=True)
+    run(stage, everybody[-1], rounds=2)
+    case = stage.oracle.cases[bytes.fromhex(request)]
+    case.answer = replace(
+        case.answer,
+        output=heart().score(row(70)),
+        is_overturned=True,
+        is_final=True,
+        status=RequestStatus.FINAL,
+    )
+    run(stage, everybody[-1], rounds=2)
+    assert case.challenges == {}
+    assert done(stage, "challenge", request) == []
+    assert everybody[-1].step() == 0
 
 
 def test_a_right_answer_is_never_challenged_and_ends_with_its_window(stage: Stage) -> None:
