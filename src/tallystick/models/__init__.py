@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tallystick.models._card import Training, make_card
 from tallystick.models._csv import load_csv, load_rows, read_targets
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
 from tallystick.models._examples import Examples, Fitted, fit_quantiser, make_examples
@@ -105,6 +106,7 @@ __all__ = [
     "Split",
     "Table",
     "Tensor",
+    "Training",
     "TreeArrays",
     "TreeModel",
     "Version",
@@ -129,6 +131,7 @@ __all__ = [
     "load_csv",
     "load_foreign",
     "load_rows",
+    "make_card",
     "make_examples",
     "pack_inputs",
     "parse_decimal",
