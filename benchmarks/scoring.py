@@ -49,13 +49,13 @@ def score(scale: float = 1.0) -> list[Row]:
     def many(clock: Callable[[], float]) -> dict[str, float]:
         works = {"own": model.scores_inputs_many, **peers}
         times = max(5, int(60 * scale))
-        return {name: ROWS / _median_s(partial(work, inputs), times, clock) for name, work in works.items()}
+        return {name: ROWS / median_s(partial(work, inputs), times, clock) for name, work in works.items()}
 
     by_clock, by_processor = many(time.perf_counter), many(time.process_time)
-    one_row = {name: 1e6 * _median_s(partial(work, one), seldom) for name, work in peers.items()}
-    one_row["numpy"] = 1e6 * _median_s(partial(model.scores_inputs_many, one), seldom)
-    one_row["pure Python"] = 1e6 * _median_s(partial(model.scores_inputs, plain), seldom)
-    onnx_us = 1e6 * _median_s(partial(backend.scores_inputs_many, one), often)
+    one_row = {name: 1e6 * median_s(partial(work, one), seldom) for name, work in peers.items()}
+    one_row["numpy"] = 1e6 * median_s(partial(model.scores_inputs_many, one), seldom)
+    one_row["pure Python"] = 1e6 * median_s(partial(model.scores_inputs, plain), seldom)
+    onnx_us = 1e6 * median_s(partial(backend.scores_inputs_many, one), often)
     name = f"score {TREES} trees"
     return [
         Row(f"{name}, numpy", by_clock.pop("own"), "1/s", MANY_REACH, ">=", by_clock),
@@ -64,9 +64,8 @@ def score(scale: float = 1.0) -> list[Row]:
     ]
 
 
-def _median_s(
-    work: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter
-) -> float:
+def median_s(work: Callable[[], object], times: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the median time of one call, in seconds."""
     work()
     took = []
     for _ in range(times):
