@@ -413,6 +413,19 @@ def test_only_an_l4_request_is_executed(world: OracleWorld) -> None:
     )
 
 
+def test_a_request_is_executed_and_paid_once(world: OracleWorld) -> None:
+    asked = world.ask(4)
+    call = world.oracle.execute(asked.id, words=WORDS, salt=world.salt())
+    world.send("runner", call)
+    assert world.refuse("runner", call) == "oracle: not open"
+    late = world.ask(4)
+    call = world.oracle.execute(late.id, words=WORDS, salt=world.salt())
+    world.end_step()
+    world.send("anybody", world.oracle.refund(late.id))
+    assert world.refuse("runner", call) == "oracle: not open"
+    assert world.money("runner").free == 4_000
+
+
 def test_another_input_or_salt_is_not_executed(world: OracleWorld) -> None:
     asked = world.ask(4)
     for words, salt in (((5, 8), world.salt()), (WORDS, bytes(32)), ((5, 7, 0), world.salt())):
