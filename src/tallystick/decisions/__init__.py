@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tallystick.decisions._answers import Answer, words_for
+from tallystick.decisions._answers import Answer, ReceiptSource, words_for
 from tallystick.decisions._asking import (
     ChainFact,
     CheckPermit,
@@ -100,6 +100,7 @@ __all__ = [
     "Oversight",
     "Panel",
     "Permit",
+    "ReceiptSource",
     "Recorder",
     "Records",
     "RequestBook",

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from tallystick.errors import ModelInputError
+from tallystick.errors import ConfigurationError, ModelInputError
 from tallystick.models import Reason
+from tallystick.proof import Receipt
 
 from ._levels import Audience, find_level
 
-__all__ = ["Answer", "words_for"]
+__all__ = ["Answer", "ReceiptSource", "words_for"]
+
+
+class ReceiptSource(Protocol):
+    """Whoever makes receipts of its statements; a `Node` does."""
+
+    def receipt(self, id_or_index: str | int, *, disclose: Sequence[str] | None = None) -> Receipt: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class Answer:
         words: what the level means for this very answer.
         who_sees: who sees its input and the model's weights.
         until: microseconds since the epoch until which a person may confirm; None when nobody has to.
+        source: makes the receipt; None where the desk's recorder makes none.
     """
 
     decision: str
@@ -43,6 +53,23 @@ class Answer:
     words: str
     who_sees: Audience
     until: int | None = None
+    source: ReceiptSource | None = field(default=None, repr=False, compare=False)
+
+    def receipt(self, *, disclose: Sequence[str] | None = None) -> Receipt:
+        """Make the receipt of the answer's statement.
+
+        Args:
+            disclose: paths of sealed fields to open; None keeps all closed, an empty list opens all.
+
+        Raises:
+            ConfigurationError: the desk's recorder makes no receipts.
+            DisclosureError: a field is not there, or was erased.
+        """
+        if self.source is None:
+            raise ConfigurationError(
+                "who recorded this answer makes no receipts", hint="ask at a node's desk"
+            )
+        return self.source.receipt(self.statement, disclose=disclose)
 
     @property
     def is_pending(self) -> bool:

@@ -126,7 +126,7 @@ class Desk:
     """Where a party asks its models.
 
     Args:
-        recorder: makes the statements durable.
+        recorder: makes the statements durable, and the answers' receipts where it can (see `ReceiptSource`).
         models: finds models by name or hash.
         oversight: the controls that count; without it none do.
         check_permit: may refuse an ask; everything is permitted when None.
@@ -146,6 +146,7 @@ class Desk:
     ) -> None:
         self._recorder, self._models, self._oversight = recorder, models, oversight
         self._check_permit, self._rule, self._clock = check_permit, rule, clock
+        self._source: Any = recorder if hasattr(recorder, "receipt") else None
         self._kept: dict[str, Any] = {}
 
     def ask(
@@ -273,6 +274,7 @@ class Desk:
                 words=words_for(LEVEL, reexecutable=model.reexecutable, pending=wait, about=about),
                 who_sees=sees,
                 until=until if wait else None,
+                source=self._source,
             )
             for one, wait, entry in zip(found, waits, entries, strict=True)
         ]
@@ -295,7 +297,7 @@ class Desk:
         words = words_for(LEVEL, reexecutable=False, rule=rule.name)
         sees = LEVELS[LEVEL].who_sees
         return [
-            Answer(label, "", (), None, (), LEVEL, "", entry.id, (), words, sees)
+            Answer(label, "", (), None, (), LEVEL, "", entry.id, (), words, sees, source=self._source)
             for label, entry in zip(labels, self._record(asked, drafts), strict=True)
         ]
 

@@ -11,6 +11,7 @@ from office import Office, heart, row
 from tallystick.decisions import ChainFact, Desk
 from tallystick.errors import (
     AccessDeniedError,
+    ConfigurationError,
     DefectError,
     DisclosureError,
     ModelInputError,
@@ -167,6 +168,26 @@ def test_more_statements_can_be_linked(office: Office) -> None:
     data = office.node.record("data.registered", {"rows": "1-10", "schema": "heart/1"}).id
     answer = office.desk.ask("heart", row(70), links={"data": [data]})
     assert office.node.journal.statement(answer.statement).links["data"] == [data]
+
+
+def test_an_answer_gives_its_receipt_closed_or_opened_as_told(office: Office) -> None:
+    answer = office.ask(70)
+    closed, opened = answer.receipt(), answer.receipt(disclose=["answer"])
+    assert closed.statement.id == answer.statement
+    assert closed.opening is None
+    assert opened.opening is not None
+    assert [(one["path"], one["value"]) for one in opened.opening["fields"]] == [("answer", "yes")]
+    with pytest.raises(DisclosureError):
+        answer.receipt(disclose=["no such field"])
+
+
+def test_without_somebody_who_makes_receipts_there_is_none(office: Office) -> None:
+    class Bare:
+        record_many = office.node.record_many
+
+    answer = Desk(Bare(), office.shelf).ask("heart", row(70))
+    with pytest.raises(ConfigurationError, match="no receipts"):
+        answer.receipt()
 
 
 def test_the_words_say_no_more_than_one_node_said_so(office: Office) -> None:
