@@ -383,7 +383,8 @@ def request(
 ) -> bytes32:
     """
     @notice Ask a model. The value sent is the fee.
-    @dev    Anyone. Emits `Requested`. The same terms can be asked once: a salt is for one request.
+    @dev    Anyone, but not from within a callback: while this contract calls, nothing here changes.
+            Emits `Requested`. The same terms can be asked once: a salt is for one request.
     @param model Its hash; it must be promoted, or published where `unpromoted` says that this will do.
     @param input keccak256(salt || words) of the packed input.
     @param level 0, 1, 2 or 4.
