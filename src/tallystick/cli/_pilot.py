@@ -56,26 +56,112 @@ def healthcare(
         target=target,
         positive=positive or None,
     )
-    forged = summary["forgeries"]
-    out.line()
-    out.table(
-        ["", "forgery", "caught by"],
-        [["✓" if f["caught"] else "✗", f["name"], _brief(f["by"])] for f in forged],
-    )
-    out.line()
-    out.line(f"open {place / 'report.html'}")
-    for name, what in (
+    _show_forgeries(out, summary)
+    _show_files(
+        out,
+        place,
         ("bundle.zip", "all receipts in one file"),
         ("policy.json", "a real verifier gets it another way"),
         ("decision.receipt.json", "one decision, opened"),
         ("receipts/", "one file per decision"),
         ("forged/", "the forgeries"),
         ("summary.json", "every figure of the report"),
-    ):
-        out.line(f"     {place / name}  {what}")
+    )
     out.next(f"tallystick verify {place / 'bundle.zip'} --policy {place / 'policy.json'}")
+    _finish(out, summary)
+
+
+@command(
+    app,
+    "oracle",
+    example="tallystick pilot oracle\n"
+    "tallystick pilot oracle --out cold --seed 7\n"
+    "tallystick pilot oracle --data loggers.csv --columns lot=Batch,time=Zeit,temperature=T1",
+)
+def oracle(
+    out: Output,
+    place: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path(
+        "tallystick-oracle-pilot"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier pilot there.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same lots and scores; keys differ.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Your own readings: CSV of lot, time, temperature in °C.")
+    ] = None,
+    columns: Annotated[
+        str, typer.Option("--columns", help="Its columns of other names: lot=A,time=B,temperature=C.")
+    ] = "",
+) -> None:
+    """Let a contract release, hold back and pay for vaccine lots by the answer of seven oracle nodes.
+
+    One of them lies, then four collude, and a watcher overturns them. Lots and model are SIMULATED; with --data the
+    readings are your own. Everything stays on this machine.
+    """
+    from tallystick.apps import find_pilot
+
+    out.line(f"a cold chain decides by itself; lots {'yours, model' if data else 'and model'} SIMULATED")
+    summary: dict[str, Any] = find_pilot("oracle")(
+        on_step=lambda step: out.step(step.name, step.text, step.seconds, good=step.good),
+        out=place,
+        force=force,
+        seed=seed,
+        data=data,
+        columns=columns,
+    )
+    _show_levels(out, summary)
+    _show_forgeries(out, summary)
+    _show_files(
+        out,
+        place,
+        ("bundle.zip", "all receipts in one file"),
+        ("policy.json", "a real verifier gets it another way"),
+        ("shipment.receipt.json", "what the contract did with one lot"),
+        ("forged/", "the forgeries"),
+        ("summary.json", "every figure of the report"),
+    )
+    bundle, policy = place / "bundle.zip", place / "policy.json"
+    out.next(f"tallystick trace {place / 'shipment.receipt.json'} --bundle {bundle} --policy {policy}")
+    _finish(out, summary)
+
+
+def _show_levels(out: Output, summary: dict[str, Any]) -> None:
+    levels = summary["levels"].values()
+    out.line()
+    out.table(
+        ["level", "lot", "gas", "seconds", "who sees the input"],
+        [
+            [
+                one["level"],
+                one["outcome"],
+                f"{one['gas']:,}",
+                f"{one['seconds']:.1f}",
+                ", ".join(one["who_sees"]["input"]),
+            ]
+            for one in levels
+        ],
+    )
+    for one in levels:
+        out.line(f"{one['level']} may claim: {one['claim']}")
+
+
+def _show_forgeries(out: Output, summary: dict[str, Any]) -> None:
+    out.line()
+    out.table(
+        ["", "forgery", "caught by"],
+        [["✓" if f["caught"] else "✗", f["name"], _brief(f["by"])] for f in summary["forgeries"]],
+    )
+
+
+def _show_files(out: Output, place: Path, *files: tuple[str, str]) -> None:
+    out.line()
+    out.line(f"open {place / 'report.html'}")
+    for name, what in files:
+        out.line(f"     {place / name}  {what}")
+
+
+def _finish(out: Output, summary: dict[str, Any]) -> None:
     out.result(summary)
-    if not all(item["caught"] for item in forged):
+    if not all(item["caught"] for item in summary["forgeries"]):
         raise typer.Exit(1)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from tallystick.report._page import (
+    Amounts,
     Bar,
     Bars,
     Calibration,
     CalibrationPoint,
+    Course,
     Curve,
     Figure,
     Forest,
@@ -24,10 +26,12 @@ from tallystick.report._page import (
 from tallystick.report._render import render
 
 __all__ = [
+    "Amounts",
     "Bar",
     "Bars",
     "Calibration",
     "CalibrationPoint",
+    "Course",
     "Curve",
     "Figure",
     "Forest",

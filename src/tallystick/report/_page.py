@@ -98,6 +98,46 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """One measure over time, and the band in which it should stay.
+
+    Args:
+        title: the finding, a sentence.
+        measure: what is measured, with its unit.
+        over: what the axis is, such as time.
+        points: (place on the axis, value), at least two, in order.
+        band: lower and upper end.
+        ends: what stands at both ends of the axis.
+        caption: how to read it.
+    """
+
+    title: str
+    measure: str
+    over: str
+    points: Sequence[tuple[float, float]]
+    band: tuple[float, float]
+    ends: tuple[str, str]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """Bars from zero to the right, such as costs to compare: label, value >= 0, and the value as text.
+
+    Args:
+        title: the finding, a sentence.
+        unit: of the values.
+        bars: from top to bottom.
+        caption: how to read it.
+    """
+
+    title: str
+    unit: str
+    bars: Sequence[Bar]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """One part of `Shares`."""
 
@@ -187,7 +227,7 @@ class Points:
     items: Sequence[str]
 
 
-Part = Forest | Calibration | Curve | Shares | Bars | TraceTree | Grid | Points
+Part = Amounts | Bars | Calibration | Course | Curve | Forest | Grid | Points | Shares | TraceTree
 
 
 @dataclass(frozen=True, slots=True)

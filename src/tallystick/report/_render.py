@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import InputError, MissingExtraError
-from tallystick.report._page import Bar, Report
+from tallystick.report._page import Bar, Course, Report
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -44,6 +44,7 @@ def _template() -> tuple[Template, Any]:
         grouped=_grouped,
         kind=lambda part: type(part).__name__,
         largest=_largest,
+        frame=_frame,
         percent=lambda share: f"{share:.0%}",
         place=_place,
         radius=lambda count: f"{min(3 + math.sqrt(count), 11):.1f}",
@@ -69,6 +70,16 @@ def _ticks(low: float, high: float) -> list[float]:
     return [
         round(n * step, 6) for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     ]
+
+
+def _frame(course: Course) -> tuple[float, float, float, float]:
+    """Return the ends of both axes of a course: left, right, lowest, highest; the band is always inside."""
+    places, values = [place for place, _ in course.points], [value for _, value in course.points]
+    if len(places) < 2 or not all(map(math.isfinite, (*places, *values))):
+        raise InputError("a course must have at least two points, all finite")
+    low, high = min(*values, course.band[0]), max(*values, course.band[1])
+    room = (high - low) * 0.06
+    return places[0], places[-1], low - room, high + room
 
 
 def _grouped(count: int) -> str:

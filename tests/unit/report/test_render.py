@@ -9,10 +9,12 @@ import pytest
 
 from tallystick.errors import InputError
 from tallystick.report import (
+    Amounts,
     Bar,
     Bars,
     Calibration,
     CalibrationPoint,
+    Course,
     Curve,
     Figure,
     Forest,
@@ -44,6 +46,8 @@ def report(text: str = "plain") -> Report:
         TraceTree(text, Hop(text, text, text, [Hop("child", "proved")]), [("proved", "good")], text),
         Grid(text, (text, "b", "c"), [(text, "1", "2")], frozenset({1}), text),
         Points(text, [text]),
+        Course(text, text, text, [(0, 5.0), (15, 12.5), (30, -1.0)], (2, 8), (text, "b"), text),
+        Amounts(text, text, [Bar(text, 3.0, text), Bar("b", 0.0, "0")], text),
     ]  # fmt: skip
     return Report(text, text, [Figure(text, text, text)] * 3, [Section(text, text, parts)], text)
 
@@ -81,7 +85,7 @@ def test_a_page_is_well_formed_and_holds_every_part() -> None:
     found = parsed(page)
     assert page.startswith("<!doctype html>")
     assert {"svg", "table", "figcaption", "circle"} <= found.seen
-    assert page.count("<figure") == 8
+    assert page.count("<figure") == 10
 
 
 def test_a_page_asks_for_nothing_from_outside_and_runs_no_script() -> None:
@@ -111,8 +115,16 @@ def test_a_page_follows_dark_light_phone_and_print() -> None:
 def test_a_number_that_is_not_finite_is_refused() -> None:
     for value in (float("nan"), float("inf")):
         part = Curve("t", "s", "m", [value, 0.5])
-        with pytest.raises(InputError):
-            render(Report("t", "s", [Figure("1", "a")] * 3, [Section("x", "", [part])]))
+        course = Course("t", "m", "o", [(0, 1.0), (1, value)], (2, 8), ("a", "b"))
+        for wrong in (part, course):
+            with pytest.raises(InputError):
+                render(Report("t", "s", [Figure("1", "a")] * 3, [Section("x", "", [wrong])]))
+
+
+def test_a_course_of_one_point_is_refused() -> None:
+    part = Course("t", "m", "o", [(0, 1.0)], (2, 8), ("a", "b"))
+    with pytest.raises(InputError, match="two points"):
+        render(Report("t", "s", [Figure("1", "a")] * 3, [Section("x", "", [part])]))
 
 
 def test_a_report_without_its_three_figures_and_a_ragged_table_are_refused() -> None:
