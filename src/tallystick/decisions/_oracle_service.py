@@ -161,15 +161,15 @@ class OracleNode(Following):
                     self._submit(request, output, {seat: self._sign(request, output)})
             return
         own = self.answered(request.id)
-        # Once in each process: showing it again changes nothing.
-        if own is not None and seat in request.answer.committed and request.id not in self._shown:
+        if own is None or seat not in request.answer.committed:
+            return
+        if request.id not in self._shown:  # once in each process: showing it again changes nothing
             self._exchange.show(Revealed(request.id, own, self._account, self._sign(request, own)))
             self._shown.add(request.id)
-        agreed = self._agreed(request)
+        agreed = self._agreed(request, own)
         signers = [request.panel.signers[place] for place in agreed]
         if agreed and self._is_my_turn(request, signers, "answer"):
-            output = next(iter(agreed.values())).output
-            self._submit(request, output, {place: one.signature for place, one in agreed.items()})
+            self._submit(request, own, {place: one.signature for place, one in agreed.items()})
 
     def _submit(self, request: RequestInHand, output: int, signatures: dict[int, bytes]) -> None:
         self._put(
@@ -178,15 +178,17 @@ class OracleNode(Following):
             attempts=MAX_ATTEMPTS,
         )
 
-    def _agreed(self, request: RequestInHand) -> dict[int, Revealed]:
-        """Return the verified answers of the largest group that agrees, by seat; empty when it is too small."""
-        groups: dict[int, dict[int, Revealed]] = {}
+    def _agreed(self, request: RequestInHand, own: int) -> dict[int, Revealed]:
+        """Return the verified answers equal to one's own, by seat; empty when they are too few.
+
+        What one holds to be wrong one does not submit, however many others say so.
+        """
+        agreed = {}
         for revealed in self._exchange.shown(request.id):
-            seat = self._verified(request, revealed)
+            seat = self._verified(request, revealed) if revealed.output == own else None
             if seat is not None:
-                groups.setdefault(revealed.output, {})[seat] = revealed
-        largest = max(groups.values(), key=len, default={})
-        return largest if len(largest) >= request.panel.need else {}
+                agreed[seat] = revealed
+        return agreed if len(agreed) >= request.panel.need else {}
 
     def _verified(self, request: RequestInHand, revealed: Revealed) -> int | None:
         """Return the seat of who signed, or None when this signature would spoil the submission."""

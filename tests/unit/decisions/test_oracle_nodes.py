@@ -89,6 +89,23 @@ def test_a_liar_is_outvoted(stage: Stage) -> None:
     assert stage.oracle.of(request).output == heart().score(row(70))
 
 
+def test_an_honest_node_does_not_submit_what_it_holds_to_be_wrong(stage: Stage) -> None:
+    request = stage.ask(70)
+    liars, honest = [stage.signer(0, lies=True), stage.signer(1, lies=True)], stage.signer(2)
+    run(stage, *liars, honest)
+    for place, liar in enumerate(liars):  # they show their answers, and leave the submission to others
+        output = liar.answered(request)
+        assert output is not None
+        terms = stage.oracle.cases[bytes.fromhex(request)].terms
+        digest = stage.oracle.answer_digest(terms, output=output, chain_id=CHAIN)
+        account = stage.accounts[place]
+        stage.exchange.show(Revealed(request, output, account.address, account.sign_digest(digest)))
+    for _ in range(5):
+        run(stage, honest)
+        stage.now += 5_000_000
+    assert stage.oracle.of(request).status is RequestStatus.OPEN
+
+
 def test_without_a_quorum_there_is_no_answer_and_the_fee_goes_back(stage: Stage) -> None:
     request = stage.ask(70)
     nodes = [stage.signer(0, lies=True), stage.signer(1)]
