@@ -11,7 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tallystick.models._card import Training, make_card
+from tallystick.models._conversion import from_lightgbm, from_sklearn
 from tallystick.models._csv import load_csv, load_rows, read_targets
+from tallystick.models._dumps import from_dump
 from tallystick.models._evaluation import Bin, Evaluation, Interval, evaluate
 from tallystick.models._examples import Examples, Fitted, fit_quantiser, make_examples
 from tallystick.models._external import ExternalDescription, ExternalModel, JsonField, parse_external
@@ -126,7 +128,10 @@ __all__ = [
     "fit_trees",
     "format_model",
     "format_parameters",
+    "from_dump",
+    "from_lightgbm",
     "from_onnx",
+    "from_sklearn",
     "input_commitment",
     "load_csv",
     "load_foreign",

@@ -31,6 +31,7 @@ class FloatTree:
         value: a leaf's part of the logit.
         count: training rows that reached the node, 0 where nobody knows.
         below: whether a row that equals the threshold goes right, as XGBoost has it.
+        missing_left: whether a row without the input goes left at a node; to the right everywhere when empty.
     """
 
     feature: tuple[int, ...]
@@ -40,6 +41,7 @@ class FloatTree:
     value: tuple[float, ...]
     count: tuple[int, ...]
     below: bool = False
+    missing_left: tuple[bool, ...] = ()
 
     @classmethod
     def of_histogram(cls, nodes: Any) -> FloatTree:
@@ -56,6 +58,7 @@ class FloatTree:
             tuple(nodes["right"].tolist()),
             tuple(nodes["value"].tolist()),
             tuple(nodes["count"].tolist()),
+            missing_left=tuple(nodes["missing_go_to_left"].astype(bool).tolist()),
         )
 
     @classmethod
@@ -85,16 +88,18 @@ class FloatTree:
         return max(self._depth(self.left[node], above + 1), self._depth(self.right[node], above + 1))
 
     def values(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the leaf that each row reaches, float64, shape (rows,)."""
+        """Return the leaf that each row reaches, float64, shape (rows,); NaN is an input that is missing."""
         import numpy as np
 
         feature, threshold = np.array(self.feature), np.array(self.threshold)
         left, right, node = np.array(self.left), np.array(self.right), np.zeros(len(rows), dtype=np.int64)
+        missing_left = np.array(self.missing_left or (False,) * len(feature))
         places = np.arange(len(rows))
         for _ in range(self.depth):
             inner = feature[node] != LEAF
             found = rows[places, np.maximum(feature[node], 0)]
             goes_left = found < threshold[node] if self.below else found <= threshold[node]
+            goes_left = np.where(np.isnan(found), missing_left[node], goes_left)
             node = np.where(inner, np.where(goes_left, left[node], right[node]), node)
         return np.array(self.value)[node]
 
@@ -110,20 +115,49 @@ class _Growing:
         if at >= MAX_NODES:
             raise ModelFileError(f"a tree must have at most {MAX_NODES} nodes")
         if "leaf_value" in node:
-            self.nodes.append([LEAF, 0.0, 0, 0, float(node["leaf_value"]), int(node.get("leaf_count", 0))])
+            count = int(node.get("leaf_count", 0))
+            self.nodes.append([LEAF, 0.0, 0, 0, float(node["leaf_value"]), count, False])
             return at
         if node.get("decision_type") != "<=":
             raise ModelInputError("a split by categories does not fit into integer trees")
-        count = int(node.get("internal_count", 0))
-        own = [int(node["split_feature"]), float(node["threshold"]), 0, 0, 0.0, count]
+        count, threshold = int(node.get("internal_count", 0)), float(node["threshold"])
+        left = lightgbm_missing_left(
+            threshold, str(node.get("missing_type", "None")), bool(node.get("default_left"))
+        )
+        own = [int(node["split_feature"]), threshold, 0, 0, 0.0, count, left]
         self.nodes.append(own)
         own[2] = self.add_lightgbm(node["left_child"])
         own[3] = self.add_lightgbm(node["right_child"])
         return at
 
     def tree(self) -> FloatTree:
-        feature, threshold, left, right, value, count = (tuple(c) for c in zip(*self.nodes, strict=True))
-        return FloatTree(feature, threshold, left, right, value, count)
+        feature, threshold, left, right, value, count, missing = (
+            tuple(c) for c in zip(*self.nodes, strict=True)
+        )
+        return FloatTree(feature, threshold, left, right, value, count, missing_left=missing)
+
+
+def lightgbm_missing_left(threshold: float, kind: str, default_left: bool) -> bool:
+    """Say which way LightGBM sends a missing value at a node.
+
+    Args:
+        threshold: the node's.
+        kind: "None" (a gap counts as zero), "Zero" (a zero counts as a gap) or "NaN".
+        default_left: where the node sends a gap.
+
+    Raises:
+        ModelInputError: zeros go another way than their threshold says.
+    """
+    if kind == "None":
+        return threshold >= 0
+    if kind == "Zero" and default_left != (threshold >= 0):
+        raise ModelInputError(
+            "zeros must go where their threshold says, got a model that takes them for gaps",
+            hint="train it again with zero_as_missing=false",
+        )
+    if kind not in ("NaN", "Zero"):
+        raise ModelFileError("the missing type of a split must be None, Zero or NaN")
+    return default_left
 
 
 Cut = Callable[[int, float, bool], int]
