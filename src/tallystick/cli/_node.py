@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tallystick.node import Node
-    from tallystick.proof import Kinds
+    from tallystick.proof import Kinds, Receipt
 
-__all__ = ["open_node"]
+__all__ = ["kinds_for", "known_kinds", "open_node"]
 
 
 def known_kinds() -> Kinds:
@@ -18,6 +19,14 @@ def known_kinds() -> Kinds:
     from tallystick.proof import STANDARD_KINDS
 
     return STANDARD_KINDS.extended(kind for app in installed_apps() for kind in app.kinds)
+
+
+def kinds_for(receipts: Iterable[Receipt]) -> Kinds:
+    """The kinds that these receipts need: applications are looked for only when a standard kind does not do."""
+    from tallystick.proof import STANDARD_KINDS
+
+    standard = all(receipt.statement.kind in STANDARD_KINDS for receipt in receipts)
+    return STANDARD_KINDS if standard else known_kinds()
 
 
 def open_node(workspace: Path, *, read_only: bool = False) -> Node:

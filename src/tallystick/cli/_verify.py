@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli._command import command
+from tallystick.cli._node import kinds_for
 from tallystick.cli._output import Output, fitted, show_error, write_out
 from tallystick.errors import (
     ForkError,
@@ -207,7 +208,8 @@ def _receipt(
     from tallystick.proof import parse_receipt, verify
 
     receipt = parse_receipt(data)
-    report = verify(receipt, policy=policy, read_anchor=reader, payload=payload)
+    kinds = kinds_for([receipt])
+    report = verify(receipt, policy=policy, read_anchor=reader, payload=payload, kinds=kinds)
     _show(out, report)
     found: dict[str, Any] = {"file": str(path), "intact": True, "kind": report.kind, "lines": _lines(report)}
     return found | {"by": report.by, "id": report.statement_id, "receipts": [receipt]}
@@ -229,7 +231,10 @@ def _bundle(
 
     bundle = parse_bundle(data)
     with out.progress("verify") as progress:
-        reports = verify_bundle(bundle, policy=policy, read_anchor=reader, progress=progress)
+        kinds_known = kinds_for(bundle.receipts.values())
+        reports = verify_bundle(
+            bundle, policy=policy, kinds=kinds_known, read_anchor=reader, progress=progress
+        )
     counts = Counter(line.standing for report in reports for line in report.lines)
     kinds = Counter((report.kind, report.by) for report in reports)
     out.line(f"{path.name}: {len(reports):,} receipts, all intact")
