@@ -17,6 +17,7 @@ from tallystick.errors import ConfigurationError
 from tallystick.models import Fitted, RegisteredModel, Registry, Version, load_foreign, sign_override
 from tallystick.proof import format_did_key
 
+from ._cards_of_models import card_of
 from ._fitting import Fitting
 from ._judging import Judged
 from ._model_chain import ModelChain, open_model_chain
@@ -133,6 +134,29 @@ class OwnModels(Fitting):
         )
         self._settle_if_chained()
         return version
+
+    def card(
+        self,
+        what: str | Version,
+        evaluation: Judged | None = None,
+        *,
+        uses: Sequence[str] = (),
+        users: Sequence[str] = (),
+        limits: Sequence[str] = (),
+    ) -> bytes:
+        """Write a version's model card (CycloneDX 1.7); each part says whether it is proved or claimed.
+
+        Args:
+            what: which one.
+            evaluation: what `evaluate` returned; a signed claim once it was reported.
+            uses: what the model is meant for.
+            users: who is meant to use it.
+            limits: what it must not be used for, or is known to do badly.
+
+        Raises:
+            ModelInputError: an evaluation of another model, or texts that are empty or too long.
+        """
+        return card_of(self._node, self._version(what), evaluation, uses=uses, users=users, limits=limits)
 
     # -- bringing into use -----------------------------------------------------------------------------------
 
