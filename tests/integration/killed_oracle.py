@@ -12,12 +12,15 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.oracle_town import STEP_BLOCKS, STEP_S, Town, small_trees
+
+from tallystick.decisions import Following, Holdings, RequestInHand
 
 SIGNERS = 2
 MODEL = small_trees(trees=2, width=4)
@@ -31,9 +34,28 @@ def rows(dice: random.Random, count: int) -> list[dict[str, str | None]]:
     return [{name: str(dice.randint(-1_200, 1_200)) for name in MODEL.quantiser.names} for _ in range(count)]
 
 
+class Colluding(Holdings):
+    """Answers wrongly where the watcher can overturn it, for every other such request."""
+
+    def output(self, request: RequestInHand, *, also_retired: bool = False) -> int | None:
+        right = super().output(request, also_retired=also_retired)
+        return None if right is None else right + is_spoiled(request)
+
+
+def is_spoiled(request: RequestInHand) -> bool:
+    return request.terms.level == 2 and request.terms.id[0] % 2 == 0
+
+
+def followers_of(here: Town) -> list[Following]:
+    signers = [here.signer(place) for place in range(SIGNERS)]
+    for signer in signers:
+        signer._holdings.__class__ = Colluding
+    return [*signers, here.watcher()]
+
+
 def serve(here: Town, rounds: int) -> int:
     """Let everybody look again and again while time passes; how much is unfinished."""
-    followers = [*(here.signer(place) for place in range(SIGNERS)), here.watcher()]
+    followers = followers_of(here)
     unfinished = 0
     for _ in range(rounds):
         for _ in range(3):
@@ -52,6 +74,8 @@ def one_round(top: Path, dice: random.Random) -> None:
         try:
             serve(town(top), 1_000)
             time.sleep(60)  # until it is killed
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(3)  # only reached when the child failed by itself
     time.sleep(dice.uniform(0.02, 0.5))
@@ -68,7 +92,8 @@ def main() -> None:
     for number in range(count):
         if number % 4 == 0:
             here = town(top)
-            for level in (1, 2):
+            followers_of(here)  # workspaces are made once and in peace: what is killed is the service
+            for level in (1, 2, 2):
                 (row,) = rows(dice, 1)
                 (request,) = here.ask([row], level=level)
                 right[request] = MODEL.scores(row)[0]
@@ -85,8 +110,14 @@ def main() -> None:
     committed = Counter(
         (one.values["request"].hex(), one.values["signer"]) for one in here.oracle.logged("Committed")
     )
-    for place in range(SIGNERS):
-        here.node(f"signer{place}").journal.verify()
+    overturned = Counter(one.values["request"].hex() for one in here.oracle.logged("Overturned"))
+    challenged = [
+        entry.statement.body["request"]
+        for entry in here.node("watcher").journal.entries()
+        if entry.statement.kind == "answer.challenged"
+    ]
+    for name in ("watcher", *(f"signer{place}" for place in range(SIGNERS))):
+        here.node(name).journal.verify()
     told = {
         "asked": len(right),
         "unfinished": unfinished,
@@ -96,7 +127,11 @@ def main() -> None:
         "committed": sorted(set(committed.values())),
         "commitments": len(committed),
         "right": sum(here.state(one).is_final and here.state(one).output == right[one] for one in right),
-        "challenged": len(here.watcher().challenged()),
+        "spoiled": sum(here.state(one).level == 2 and int(one[:2], 16) % 2 == 0 for one in right),
+        "challenged": len(challenged),
+        "challenged_once": len(challenged) == len(set(challenged)),
+        "overturned": sorted(set(overturned.values())),
+        "overturns": len(overturned),
     }
     here.close()
     sys.stdout.write(json.dumps(told))
