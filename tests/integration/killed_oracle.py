@@ -76,6 +76,7 @@ def one_round(top: Path, dice: random.Random) -> None:
             time.sleep(60)  # until it is killed
         except BaseException:
             traceback.print_exc()
+            raise
         finally:
             os._exit(3)  # only reached when the child failed by itself
     time.sleep(dice.uniform(0.02, 0.5))
