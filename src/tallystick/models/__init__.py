@@ -1,8 +1,8 @@
 """Integer models: one score, the same bit for bit wherever it is computed.
 
 A table's cells stay decimal text; a model's quantiser turns them into int16 inputs, and its int16 parameters
-(linear, trees or perceptron) give a whole-number score. Scoring and reasons need the base install only; columns at
-once, evaluation and fidelity need numpy.
+(linear, trees or perceptron) give a whole-number score. Scoring and a linear model's reasons need the base install
+only; columns at once, other models' reasons, evaluation, fairness and fidelity need numpy.
 """
 
 from __future__ import annotations

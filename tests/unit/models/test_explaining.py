@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from tallystick.errors import ModelInputError
+from tallystick.errors import MissingExtraError, ModelInputError
 from tallystick.models import (
     CategoryFeature,
     IntegerModel,
@@ -248,3 +249,18 @@ def test_a_head_that_is_not_there_is_refused(head: int) -> None:
             model.contributions(row_of(np.ones(3, int)), head=head)
         with pytest.raises(ModelInputError, match="the head must be 0 to 0"):
             model.base_score(head)
+
+
+def test_without_numpy_trees_and_perceptrons_give_no_reasons_and_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dice = np.random.default_rng(4)
+    models: list[IntegerModel] = [perceptron(dice, 3), trees(dice, width=3, depth=2, count=2)]
+    row = row_of(np.ones(3, int))
+    assert all(model.explains for model in models)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    for model in models:
+        assert not model.explains
+        with pytest.raises(MissingExtraError, match="needs numpy"):
+            model.contributions(row)
+        assert model.scores(row)

@@ -19,7 +19,9 @@ from sklearn.metrics import roc_auc_score
 
 from tallystick.errors import ModelFileError, ModelInputError
 from tallystick.models import Gate, check_gate, evaluate, evaluate_groups, parse_gate
+from tallystick.models._gates import MEASURES
 
+WHOLE = Gate.of({"auroc": 0.85, "worst_group_auroc": 0.8}).bytes
 Rows = tuple[list[float], list[int], list[str]]
 
 
@@ -196,6 +198,25 @@ def test_a_gate_survives_its_bytes_and_its_hash_names_its_limits() -> None:
     assert gate.needs_groups
     assert not Gate.of({"auroc": 0.5}).needs_groups
     assert replace(gate, least=31).hash != gate.hash != Gate.of({"auroc": 0.85}, least=30).hash
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(MEASURES)), st.integers(0, 10**6), min_size=1),
+    st.integers(5, 10**6),
+)
+def test_every_gate_survives_its_bytes(limits: dict[str, int], least: int) -> None:
+    gate = Gate.of({name: f"{limit / 10**6:.6f}" for name, limit in limits.items()}, least=least)
+    assert parse_gate(gate.bytes) == gate
+    assert {name: float(text) for name, text in gate.limits} == {n: k / 10**6 for n, k in limits.items()}
+
+
+@given(st.binary(max_size=80) | st.integers(0, 90).map(lambda at: WHOLE[:at] + b"x" + WHOLE[at + 1 :]))
+def test_other_bytes_are_refused_as_a_gate_or_are_its_own(data: bytes) -> None:
+    try:
+        gate = parse_gate(data)
+    except ModelFileError:
+        return
+    assert gate.bytes == data
 
 
 @pytest.mark.parametrize(
