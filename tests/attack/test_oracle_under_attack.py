@@ -497,6 +497,19 @@ def test_a_callback_that_was_promised_too_little_gets_more_at_the_retry(world: O
     assert world.read(contract, "calls()") == 1
 
 
+def test_a_retry_is_not_starved_either(world: OracleWorld) -> None:
+    contract, asked = ask_back(world, 1, gas=600_000)
+    world.give(SIGNERS[:1], asked, 5)
+    world.send("asker", told(contract, "set_mode(uint256,bytes)", 0, b""))
+    retry = world.oracle.retry_callback(asked.id)
+    assert (
+        send_with_gas(world, "anybody", retry, 500_000)["status"] == 0
+    )  # enough for what it does, yet too little
+    assert world.state(asked).delivery == Delivery.FAILED
+    world.send("anybody", retry)
+    assert world.read(contract, "calls()") == 1
+
+
 def every_change(world: OracleWorld, asked: Asked) -> list[Call]:
     oracle, request = world.oracle, asked.id
     return [
