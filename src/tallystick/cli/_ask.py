@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,4 +102,21 @@ def _say(out: Output, answer: Answer) -> None:
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    return {**asdict(answer), "is_pending": answer.is_pending}
+    return {
+        "decision": answer.decision,
+        "flags": list(answer.flags),
+        "is_pending": answer.is_pending,
+        "level": answer.level,
+        "model": answer.model,
+        "probability": answer.probability,
+        "proposal": answer.proposal,
+        "reasons": [
+            {"contribution": reason.contribution, "feature": reason.feature, "text": reason.text}
+            for reason in answer.reasons
+        ],
+        "scores": list(answer.scores),
+        "statement": answer.statement,
+        "until": answer.until,
+        "who_sees": {"input": list(answer.who_sees.input), "weights": list(answer.who_sees.weights)},
+        "words": answer.words,
+    }

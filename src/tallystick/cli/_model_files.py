@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli._command import Workspace, command
-from tallystick.cli._output import Output, short, write_out
+from tallystick.cli._output import Output, write_out
 from tallystick.cli._verify import read_bytes
 from tallystick.errors import ModelFileError, TallystickError
 
 if TYPE_CHECKING:
-    from tallystick.models import ForeignModel, IntegerModel, Scored
+    from tallystick.models import IntegerModel, Scored
 
 __all__ = ["model", "open_model", "say_reasons"]
 
@@ -239,54 +239,3 @@ def _as_csv(said: Sequence[Scored]) -> bytes:
         chance = "" if one.probability is None else f"{one.probability:.6f}"
         writer.writerow([one.decision, chance, " ".join(map(str, one.scores))])
     return text.getvalue().encode()
-
-
-@command(
-    model,
-    "import",
-    example="tallystick model import lightgbm.txt --data rows.csv --target late -o late.tsm\n"
-    "tallystick model import digits.onnx --name digit --target digit --label 0 --label 1 -o digit.onnx",
-)
-def import_model(
-    out: Output,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="LightGBM text, XGBoost JSON, or ONNX.")],
-    output: Into,
-    name: Annotated[str, typer.Option("--name", help="A short noun; the file's name by default.")] = "",
-    target: Annotated[str, typer.Option("--target", help="What a yes means.")] = "",
-    labels: Annotated[list[str], typer.Option("--label", help="An answer; again for more, in order.")] = [],  # noqa: B006
-    columns: Annotated[
-        list[str], typer.Option("--column", help="A column of an ONNX file's input, in order.")
-    ] = [],  # noqa: B006
-    result: Annotated[str, typer.Option("--result", help="Which output of an ONNX file answers.")] = "",
-) -> None:
-    """Bring a model from another tool.
-
-    Trees become an integer model, with what that cost. Any other ONNX file stays opaque: it is recorded and asked,
-    and nobody can re-execute it; its answers say so.
-    """
-    data = read_bytes(file, limit=MODEL_LIMIT)
-    made = _from_onnx(data, name or file.stem, target, labels, columns, result)
-    write_out(output, made.bytes)
-    out.line(f"{output}: {made.family}, hash {short(made.hash)}")
-    if not made.reexecutable:
-        out.line(getattr(made, "words", ""))
-    out.next(f"tallystick model show {output}")
-    out.result({"family": made.family, "file": str(output), "hash": made.hash})
-
-
-def _from_onnx(
-    data: bytes, name: str, target: str, labels: list[str], columns: list[str], result: str
-) -> IntegerModel | ForeignModel:
-    """Read the product's own ONNX file as the model that it was made from, and any other one as opaque."""
-    from tallystick.models import OpaqueDescription, OpaqueModel, describe_onnx, from_onnx
-
-    try:
-        return from_onnx(data)
-    except ModelFileError:
-        if not (labels and result):
-            raise ModelFileError(
-                "an ONNX file does not say what its numbers mean",
-                hint="name --result and every --label, and --column for rows",
-            ) from None
-    description = OpaqueDescription(name, target or name, tuple(labels), result, tuple(columns))
-    return OpaqueModel(describe_onnx(data, description))

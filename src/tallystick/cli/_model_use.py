@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["model"]
 
-OVERRIDE_LIMIT = 64 * 1024  # bytes
+GATE_LIMIT = OVERRIDE_LIMIT = 64 * 1024  # bytes
 _OVERRIDE = "tallystick/override"
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="heart, heart@2, or the beginning of a hash.")]
@@ -123,8 +123,8 @@ def evaluate(
 
     with open_node(workspace) as node, out.waiting("judging"):
         version = node.models.find(name)
-        limits = None if gate is None else parse_gate(read_bytes(gate, limit=64 * 1024).rstrip())
-        judged = _judge(
+        limits = None if gate is None else parse_gate(read_bytes(gate, limit=GATE_LIMIT).rstrip())
+        judged = judge_rows(
             node,
             version,
             data,
@@ -148,7 +148,7 @@ def evaluate(
     out.result({"figures": judged.figures(), "passed": judged.passed, "version": _plain(version)})
 
 
-def _judge(
+def judge_rows(
     node: Node,
     version: Version,
     data: Path,

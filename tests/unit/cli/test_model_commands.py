@@ -158,7 +158,7 @@ def test_a_model_is_published_judged_overridden_promoted_asked_and_retired(capsy
     shown = typed(capsys, "ask risk --row x.json --by dr-7 -o r.json -w a")
     assert "who sees" in shown
     assert "not for the model" not in typed(capsys, "log --limit 0 -w a")
-    assert "intact" in typed(capsys, "verify r.json", code=3) or (place / "r.json").exists()
+    assert "you named nobody" in typed(capsys, "verify r.json", code=3)
     assert "risk@1 is retired" in typed(capsys, "model retire risk --reason replaced -w a")
     assert "retired" in typed(capsys, "ask risk --row x.json -w a", code=1)
 
@@ -294,6 +294,15 @@ def test_what_passes_its_gate_comes_into_use_without_an_override(capsys: Said, p
     assert said["passed"] is True
     assert set(said["figures"]["groups"]) == {"a", "b"}
     assert "is in use" in typed(capsys, "model promote risk -w a")
+    rows = line.removeprefix("model evaluate risk").removesuffix("-w a")
+    card = as_json(capsys, f"model card risk {rows} --use triage --not-for children -o risk.cdx.json -w a")
+    assert card["standings"]["model"].startswith("proved")
+    assert card["standings"]["evaluation"].startswith("signed claim")
+    assert card["standings"]["uses"].startswith("unsigned claim")
+    held_out(place, wrong=9)
+    card = as_json(capsys, f"model card risk {rows} -o risk.cdx.json -w a")
+    assert card["standings"]["evaluation"].startswith("unsigned claim")
+    assert "go together" in typed(capsys, "model card risk --data held.csv -o x.json -w a", code=2)
 
 
 @pytest.mark.parametrize(
@@ -314,3 +323,32 @@ def test_a_gate_or_a_group_that_cannot_be_is_refused(
     typed(capsys, "model publish risk.tsm --name risk -w a")
     held_out(place)
     assert message in " ".join(typed(capsys, line, code=code).split())
+
+
+def test_a_model_of_xgboost_becomes_an_integer_model_that_says_what_it_cost(
+    capsys: Said, place: Path
+) -> None:
+    data = Path(__file__).parents[1] / "models" / "data"
+    told = json.loads((data / "xgboost_expected.json").read_text())["binary"]
+    names = json.loads((data / "xgboost_binary.json").read_text())["learner"]["feature_names"]
+    lines = [",".join("" if cell is None else str(cell) for cell in row) for row in told["rows"]]
+    (place / "held.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
+    line = f"model import {data}/xgboost_binary.json --data held.csv --name late --target late"
+    said = as_json(capsys, f"{line} -o late.tsm")
+    assert (said["family"], said["rows"], said["equal_decisions"]) == ("trees", 40, 40)
+    scored = as_json(capsys, "model score late.tsm --csv held.csv")["rows"]
+    wanted = ["yes" if margin > 0 else "no" for (margin,) in told["margins"]]
+    assert [row["decision"] for row in scored] == wanted
+
+
+def test_a_dump_that_is_cut_short_or_of_other_columns_is_refused(capsys: Said, place: Path) -> None:
+    data = (Path(__file__).parents[1] / "models" / "data" / "xgboost_binary.json").read_bytes()
+    (place / "whole.json").write_bytes(data)
+    (place / "cut.json").write_bytes(data[:-40])
+    (place / "other.json").write_text("{}")
+    (place / "held.csv").write_text("a,b\n1,2\n")
+    assert "damaged" in typed(capsys, "model import cut.json -o x.tsm", code=1)
+    assert "no dump of trees" in typed(capsys, "model import other.json -o x.tsm", code=1)
+    shown = typed(capsys, "model import whole.json --data held.csv -o x.tsm", code=1)
+    assert "which the model reads" in shown
+    assert not (place / "x.tsm").exists()
