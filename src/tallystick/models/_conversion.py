@@ -225,6 +225,13 @@ def _widened(feature: Any, name: str, column: Any) -> NumericFeature:
     np = learning_numpy()
     fields = {key: value for key, value in feature.fields().items() if key not in ("kind", "name", "title")}
     reach = float(np.abs(column * 10.0**feature.decimals - feature.offset).max())
+    if np.ptp(column) == 0:
+        # Nothing is known of such a column's spread but that weights of one size usually meet numbers of one size.
+        size = max(1.0, abs(float(column[0])))
+        decimals = max(0, math.ceil(math.log10(ONE / size)))
+        step = max(1, round(10**decimals * size / ONE))
+        offset = round(float(column[0]) * 10**decimals)
+        return NumericFeature(name, name, decimals, offset, step, INT16_LOW, INT16_HIGH, 0, gaps=False)
     fields["step"] = max(feature.step, math.ceil(_MARGIN * reach / INT16_HIGH))
     return NumericFeature(name=name, title=name, **fields)
 

@@ -145,6 +145,13 @@ def test_a_column_that_never_changes_is_no_trouble() -> None:
         made = from_sklearn(fitted(kind, x, y), x)
         assert made.fidelity.equal_decisions == len(x)
         assert made.fidelity.largest_logit_error < 0.01
+    dice = np.random.default_rng(8)
+    x = np.concatenate([dice.normal(size=(300, 3)), np.full((300, 1), 5e-2)], axis=1)
+    x[0, 3] = 2.0  # the rows to judge by do not hold it: the other weights must not get coarse for it
+    y = (x[:, :3].sum(axis=1) > 0).astype(int)
+    made = from_sklearn(MLPClassifier((6,), max_iter=900, random_state=2).fit(x, y), x[1:])
+    assert made.fidelity.equal_decisions == 299
+    assert made.fidelity.largest_logit_error < 0.02
 
 
 def bad_estimators() -> dict[str, Any]:
