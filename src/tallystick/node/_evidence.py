@@ -13,6 +13,7 @@ from tallystick.proof import (
     Party,
     Receipt,
     format_bundle,
+    format_did_key,
     parse_checkpoint,
     parse_note,
 )
@@ -93,6 +94,13 @@ class Evidence:
                 hint="see `tallystick log`; give more digits",
             )
         return found[0]
+
+    def party_of_author(self, key: str) -> str | None:
+        """Say whose author key (did:key) this is, by the newest cards known; None for a stranger's."""
+        newest = [self.party.cards[-1], *(peer.cards[-1] for peer in self.peers)]
+        return next(
+            (card.party for card in newest if format_did_key("ed25519", card.keys["author"]) == key), None
+        )
 
     def import_card(self, data: bytes) -> CardFile:
         """Keep another party's cards; its fingerprint should be compared over another way.

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ConfigurationError
 from tallystick.models import Fitted, RegisteredModel, Registry, Version, load_foreign, sign_override
-from tallystick.proof import format_did_key
 
 from ._cards_of_models import card_of
 from ._fitting import Fitting
@@ -50,7 +49,7 @@ class OwnModels(Fitting):
         self.registry = Registry(
             node.workspace.models,
             journal=node.journal,
-            party_of=self._party_of,
+            party_of=node.party_of_author,
             load=lambda family, data: load_foreign(family, data, headers=lambda: self.headers()),
         )
 
@@ -294,10 +293,3 @@ class OwnModels(Fitting):
 
     def _version(self, what: str | Version) -> Version:
         return self.registry.find(what) if isinstance(what, str) else what
-
-    def _party_of(self, key: str) -> str | None:
-        """Whose author key this is, by the newest cards."""
-        newest = [self._node.party.cards[-1], *(peer.cards[-1] for peer in self._node.peers)]
-        return next(
-            (card.party for card in newest if format_did_key("ed25519", card.keys["author"]) == key), None
-        )
