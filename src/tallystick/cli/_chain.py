@@ -38,6 +38,8 @@ def status(out: Output, workspace: Workspace = Path()) -> None:
                 "genesis": way.chain.genesis,
                 "local": way.chain.is_local,
                 "members": node.settings.chain.members if node.settings.chain else "",
+                "models": node.settings.chain.models if node.settings.chain else "",
+                "oracle": node.settings.chain.oracle if node.settings.chain else "",
                 "size": node.journal.size,
             }
         finally:
@@ -48,6 +50,9 @@ def status(out: Output, workspace: Workspace = Path()) -> None:
     out.line(f"block {newest.number:,} of {utc(newest.time * 1_000_000)}")
     out.line(f"members  {found['members'] or 'not set'}")
     out.line(f"anchors  {found['anchors']}")
+    for name in ("models", "oracle"):
+        if found[name]:
+            out.line(f"{name:<8} {found[name]}")
     out.line(f"account  {found['account']}, {found['balance_wei']} wei")
     out.line(f"journal  {found['size']:,} statements, anchored up to {found['anchored'] or 0:,}")
     out.result(found)

@@ -38,6 +38,8 @@ def init(
     ] = "",
     members: Annotated[str, typer.Option("--members", help="Address of the Members contract there.")] = "",
     anchors: Annotated[str, typer.Option("--anchors", help="Address of the Anchors contract there.")] = "",
+    models: Annotated[str, typer.Option("--models", help="Address of the Models contract there.")] = "",
+    oracle: Annotated[str, typer.Option("--oracle", help="Address of the Oracle contract there.")] = "",
 ) -> None:
     """Make a workspace: keys, an empty journal, and where to anchor.
 
@@ -46,7 +48,7 @@ def init(
     from tallystick.cli._passphrase import passphrase
     from tallystick.node import Node
 
-    settings = _chain(chain, members, anchors)
+    settings = _chain(chain, members=members, anchors=anchors, models=models, oracle=oracle)
     with Node.init(
         directory, name=name, journal=journal, passphrase=passphrase(new=True), chain=settings
     ) as node:
@@ -62,15 +64,15 @@ def init(
         )
 
 
-def _chain(place: str, members: str, anchors: str) -> ChainSettings | None:
+def _chain(place: str, **contracts: str) -> ChainSettings | None:
     if not place:
-        if members or anchors:
-            raise typer.BadParameter("--members and --anchors go with --chain", param_hint="--chain")
+        if any(contracts.values()):
+            raise typer.BadParameter("addresses of contracts go with --chain", param_hint="--chain")
         return None
     from tallystick.chain import Profile
     from tallystick.node import ChainSettings
 
-    return ChainSettings(Profile.of(place, name="chain"), members, anchors)
+    return ChainSettings(Profile.of(place, name="chain"), **contracts)
 
 
 def _found_alone(node: Node, out: Output) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tallystick.errors import ConfigurationError
+from tallystick.errors import ConfigurationError, SurroundingsError
 from tallystick.models import Fitted, RegisteredModel, Registry, Version, load_foreign, sign_override
 
 from ._cards_of_models import card_of
@@ -234,8 +234,7 @@ class OwnModels(Fitting):
     @property
     def is_chained(self) -> bool:
         """Whether the settings name a contract `Models`."""
-        settings = self._node.settings.chain
-        return settings is not None and bool(settings.models)
+        return bool((settings := self._node.settings.chain) and settings.models)
 
     @contextmanager
     def on_chain(self) -> Iterator[ModelChain]:
@@ -287,9 +286,14 @@ class OwnModels(Fitting):
             return contract.deploy(model)
 
     def _settle_if_chained(self) -> None:
-        if self.is_chained:
+        if not self.is_chained:
+            return
+        try:
             with self.on_chain() as contract:
                 contract.settle()
+        except SurroundingsError as error:
+            error.add_note("it is stated here; `tallystick model settle` tells the contract")
+            raise
 
     def _version(self, what: str | Version) -> Version:
         return self.registry.find(what) if isinstance(what, str) else what

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +52,13 @@ def start(said: Said, place: Path, *others: str) -> None:
     with Node.open(place / "a", passphrase=PASSPHRASE) as node:
         chain = node.settings.chain
     assert chain is not None
+    contracts = " ".join(
+        f"--{name} {getattr(chain, name)}" for name in ("members", "anchors", "models", "oracle")
+    )
     for name in others:
-        typed(
-            said,
-            f"init {name} --name {name.upper()} --chain pilot.chain --members {chain.members} --anchors {chain.anchors}",
-        )
-        with Node.open(place / name, passphrase=PASSPHRASE) as node:
-            assert node.settings.chain is not None
-            node.set_chain(replace(node.settings.chain, models=chain.models, oracle=chain.oracle))
+        typed(said, f"init {name} --name {name.upper()} --chain pilot.chain {contracts}")
         typed(said, f"card show -o {name}.card.json -w {name}")
+    assert chain.oracle in typed(said, "chain status -w a")
     for name in ("a", *others):
         typed(said, f"model publish made.tsm --name made -w {name}")
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.made_models import ROWS, make_model
 
+from tallystick.chain import Profile
 from tallystick.errors import (
     AccessDeniedError,
+    ChainUnreachableError,
     ConfigurationError,
     DisclosureError,
     ModelInputError,
@@ -207,6 +210,22 @@ def test_what_a_crash_left_unsent_is_sent_later_and_nothing_twice(three: Consort
     a.models.registry.retire(version, "never used")
     assert (a.models.settle(), a.models.settle()) == (1, 0)
     assert a.models.chain_stage(version) == "retired"
+
+
+def test_what_the_contract_refuses_or_nobody_answers_is_stated_all_the_same_and_says_so(
+    three: Consortium,
+) -> None:
+    a = three.nodes[0]
+    said = a.settings.chain
+    assert said is not None
+    a.set_chain(replace(said, profile=Profile("chain", urls=("http://127.0.0.1:9",))))
+    with pytest.raises(ChainUnreachableError) as caught:
+        a.models.publish(small(), "risk")
+    assert "model settle" in caught.value.__notes__[0]
+    assert a.models.find("risk").stage == "published"
+    a.set_chain(said)
+    a.share_chain(three.chain)
+    assert a.models.settle() == 1
 
 
 def test_a_promotion_that_a_crash_left_unstated_is_stated_by_doing_it_again(three: Consortium) -> None:
