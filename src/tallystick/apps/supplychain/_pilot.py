@@ -166,7 +166,7 @@ class _Pilot:
                 "threshold": self.learned.threshold,
                 "unit": model.unit,
             }
-            say(f"50 trees on {len(self.learned.table):,} SIMULATED lots, {len(lots)} others under way")
+            say(f"50 trees on {len(self.learned.table):,} SIMULATED lots; {len(lots)} more travel")
 
     def _lots(self) -> Any:
         if self.trips is not None:

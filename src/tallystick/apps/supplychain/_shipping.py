@@ -149,8 +149,9 @@ class Shipping:
             until_block=now.number + DECIDED_WITHIN_BLOCKS,
         )
         reviewers = [cast.address(OFFICE), cast.address(INSPECTORATE)]
-        call = cast.shipments.book(lot_id(f"{lot}/{level}"), terms, reviewers=reviewers, price=PRICE)
-        cast.send(PHARMACY, f"book/{lot}/{level}", call)
+        place = lot_id(f"{lot}/{level}")
+        call = cast.shipments.book(place, terms, reviewers=reviewers, price=PRICE)
+        cast.send(PHARMACY, f"book/{place.hex()}", call)
 
     def _panel(self, level: str) -> Any:
         return self._cast.optimistic if level == "L2" else self._cast.quorum
