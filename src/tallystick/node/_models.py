@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ConfigurationError, SurroundingsError
@@ -184,17 +185,15 @@ class OwnModels(Fitting):
             RevertError: the contract refused; nothing was stated.
             VerificationError: a signature of the override is false.
         """
-        version = self._version(what)
+        version = self.registry.find(self._version(what).hash)
         if not self.is_chained:
             return self.registry.promote(version, override=override, reason=reason)
         with self.on_chain() as contract:
             contract.settle()
-            return self.registry.promote(
-                version,
-                override=override,
-                reason=reason,
-                ask=lambda found: contract.promote(found, reason=reason if override else ""),
-            )
+            ask = partial(contract.promote, reason=reason if override else "")
+            if version.stage == "promoted":
+                ask(version)  # it came into use before there was a contract, or before this one
+            return self.registry.promote(version, override=override, reason=reason, ask=ask)
 
     def retire(self, what: str | Version, reason: str) -> Version:
         """Take a version out of use, for ever."""

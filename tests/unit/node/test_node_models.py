@@ -241,6 +241,20 @@ def test_a_promotion_that_a_crash_left_unstated_is_stated_by_doing_it_again(thre
     assert a.models.promote("risk").stage == "promoted"
 
 
+def test_what_was_in_use_before_there_was_a_contract_is_promoted_there_too(tmp_path: Path) -> None:
+    with Consortium(3, directory=tmp_path / "later") as later:
+        a, b, _ = later.nodes
+        passed(a, small())
+        assert a.models.promote("risk").stage == "promoted"
+        later.found_models(approvals=1)
+        with pytest.raises(RevertError, match="not enough approvals"):
+            a.models.promote("risk")
+        passed(b, small())
+        b.models.approve("risk")
+        a.models.promote("risk")
+        assert a.models.chain_stage("risk") == "promoted"
+
+
 def test_a_model_that_others_retired_on_the_chain_is_retired_here(three: Consortium) -> None:
     a, b, _ = three.nodes
     version = a.models.publish(small(), "risk")
