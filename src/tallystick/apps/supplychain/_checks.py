@@ -6,9 +6,10 @@
 - the request's id follows from its terms, so it is this input and this model that were asked about;
 - each signer's EIP-712 signature is of the chain key on its card, over this very answer;
 - the score follows from the opened input and the model: an overturned answer is shown to be wrong;
-- a release or a quarantine follows from the score and the booked threshold.
+- a release or a quarantine follows from the score and the stated threshold.
 
-What none of this shows: that the logger lay beside the lot, and that the model is any good.
+What none of this shows: that the logger lay beside the lot, that the contract did what is stated (the chain shows
+that), and that the model is any good.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def _check_challenge(parent: Traced, child: Traced, resolve: Resolve) -> str | N
         return None
     if (int(opened["claimed"]), int(opened["right"])) != (said["signed"], said["output"]):
         raise VerificationError("the challenge does not lead from what was signed to the answer")
-    return f"it holds {said['output']:,} against {said['signed']:,}, as the contract did"
+    return f"it holds {said['output']:,} against the signed {said['signed']:,}"
 
 
 def _check_outcome(parent: Traced, child: Traced, resolve: Resolve) -> str | None:
@@ -165,7 +166,7 @@ def _check_outcome(parent: Traced, child: Traced, resolve: Resolve) -> str | Non
     if not said["reviewed"] and is_below != (outcome.kind == "shipment.released"):
         raise VerificationError("a lot's outcome does not follow from its score and threshold")
     sign = "below" if is_below else "not below"
-    return f"score {said['output']:,} is {sign} the booked threshold {said['threshold']:,}"
+    return f"score {said['output']:,} is {sign} the stated threshold {said['threshold']:,}"
 
 
 def _chain_key(receipt: Receipt) -> bytes:

@@ -65,7 +65,7 @@ def ship(model: IntegerModel, threshold: int, *, seed: int) -> list[Scored]:
     dice = random.Random(f"shipped {seed}")  # noqa: S311 - a simulation, no secret
     found: list[Scored] = []
     for number in range(TRIED):
-        lot = make_lot(f"VX-{number + 1:04}", ROAD[number % len(ROAD)], dice)
+        lot = make_lot(f"VX{number + 1:03}", ROAD[number % len(ROAD)], dice)
         found.append(_scored(model, lot))
         if len(found) > BESIDE and _is_told(found, threshold):
             return _thinned(found, threshold)

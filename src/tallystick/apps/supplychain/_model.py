@@ -33,7 +33,7 @@ class Learned:
 
     Args:
         model: fifty trees.
-        table: the rows it was trained on.
+        table: the rows it was trained on, and those that it was compared on.
         others: further lots, to judge it by.
         threshold: the least score that is quarantined.
         fidelity: how its decisions compare with those of real numbers, as plain data.
@@ -44,6 +44,11 @@ class Learned:
     others: Table
     threshold: int
     fidelity: dict[str, Any]
+
+    @property
+    def trained_on(self) -> int:
+        """How many rows the trees were grown on; the rest of the table showed what whole numbers cost."""
+        return len(self.table) - int(self.fidelity["rows"])
 
 
 def table_of(lots: Sequence[Lot]) -> Table:

@@ -158,7 +158,7 @@ class _Pilot:
             self.summary["data"] = {
                 "lots": [lot_figures(model, self.learned.threshold, lot) for lot in lots],
                 "own": self.trips is not None,
-                "trained_on": len(self.learned.table),
+                "trained_on": self.learned.trained_on,
             }
             self.summary["model"] = {
                 "fidelity": self.learned.fidelity,
@@ -166,7 +166,7 @@ class _Pilot:
                 "threshold": self.learned.threshold,
                 "unit": model.unit,
             }
-            say(f"50 trees on {len(self.learned.table):,} SIMULATED lots; {len(lots)} more travel")
+            say(f"50 trees on {self.learned.trained_on:,} SIMULATED lots; {len(lots)} more travel")
 
     def _lots(self) -> Any:
         if self.trips is not None:

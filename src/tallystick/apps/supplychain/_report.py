@@ -112,14 +112,14 @@ def _gas(levels: Data) -> Amounts:
         bars=[
             Bar(f"{one['level']}: {_happened(one)}", one["gas"], f"{one['gas']:,}") for one in levels.values()
         ],
-        caption="Exact, the same on every machine. " + _most_of(levels["L1"]),
+        caption=_most_of(levels["L1"]) + " It differs a little with how many signatures come in.",
     )
 
 
 def _most_of(shipped: Data) -> str:
     named = sorted(shipped["gas_by"].items(), key=lambda item: -item[1]["gas"])[:3]
-    parts = [f"{name} {one['gas']:,} in {one['transactions']}" for name, one in named]
-    return f"At L1 most goes into {', '.join(parts)} transactions."
+    parts = [f"{name} ({one['transactions']} times) {one['gas']:,}" for name, one in named]
+    return f"As the chain counted it. At L1 most goes into {', '.join(parts)}."
 
 
 def _happened(shipped: Data) -> str:
@@ -222,7 +222,7 @@ def _lots(summary: Data) -> Section:
     rows = [
         (
             lot["lot"],
-            f"{min(lot['temperatures']):.1f} to {max(lot['temperatures']):.1f}",
+            f"{min(lot['temperatures']):.1f} … {max(lot['temperatures']):.1f}",
             lot["row"]["minutes_above_8"],
             lot["row"]["minutes_below_2"],
             f"{lot['score']:,}",
@@ -249,7 +249,7 @@ def _lots(summary: Data) -> Section:
             Grid(
                 title=f"{held} of {len(rows)} lots score at or above {model['threshold']:,} and are held back",
                 header=(
-                    "lot", "°C", "min above 8", "min below 2", "score", "model's chance of spoiled", "assay",
+                    "lot", "°C", "min above 8", "min below 2", "score", "chance of spoiled", "assay",
                     "what became of it",
                 ),
                 rows=rows,
@@ -291,7 +291,8 @@ def _back(summary: Data) -> Section:
             title=f"Lot {one['lot']}, {one['kind'].partition('.')[2]} at {one['level']}: {_standings(one)}",
             caption=(
                 "Re-executed: computed again from what was opened, offline. Recorded: both statements are proved and the "
-                "link is exact. That a logger lay beside its lot stays the carrier's word."
+                "link is exact. That a logger lay beside its lot stays the carrier's word; what the contract did is the "
+                "chain's to show, here its one operator's word."
             ),
         )
         for one in summary["traces"]
