@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 from benchmarks.rows import Row
@@ -29,6 +29,7 @@ LEAST_EQUAL, MOST_LOSS = 99.5, 0.002
 SPLITS = 5
 FAMILIES = ("linear", "trees", "perceptron")
 WAYS = ("same inputs", "raw floats", "taken over")
+_PEER = "floats, inputs up to half a step off"
 _CREDIT = "data/classification/german/german.data.txt"
 _NUMBERS = {2, 5, 8, 11, 13, 16, 18}  # of the credit table's columns, from 1
 
@@ -54,26 +55,29 @@ def fidelity(scale: float = 1.0) -> list[Row]:
 def _compare(title: str, family: str, data: Any, classes: Any, splits: int) -> list[Row]:
     import numpy as np
 
-    equal: dict[str, list[Any]] = {way: [] for way in WAYS}
-    loss: dict[str, list[float]] = {way: [] for way in WAYS}
+    equal: dict[str, list[Any]] = {way: [] for way in (*WAYS, _PEER)}
+    loss: dict[str, list[float]] = {way: [] for way in (*WAYS, _PEER)}
     for seed in range(splits):
         for way, real, whole, truth in _pairs(family, data, classes, seed):
             equal[way].append(_decided(real) == _decided(whole))
             loss[way].append(_auroc(truth, real) - _auroc(truth, whole))
     made = []
     for way in WAYS:
-        share = 100 * float(np.concatenate(equal[way]).mean())
-        made.append(Row(f"fidelity {title}, {way}", share, "%", LEAST_EQUAL, ">="))
-        mean = float(np.mean(loss[way]))
-        made.append(Row(f"AUROC loss {title}, {way}", mean, "", MOST_LOSS, "<="))
+        peer = _PEER if way == "raw floats" and equal[_PEER] else ""
+        share = {one: 100 * float(np.concatenate(equal[one]).mean()) for one in (way, peer) if one}
+        mean = {one: float(np.mean(loss[one])) for one in (way, peer) if one}
+        made.append(Row(f"fidelity {title}, {way}", share.pop(way), "%", LEAST_EQUAL, ">=", share))
+        made.append(Row(f"AUROC loss {title}, {way}", mean.pop(way), "", MOST_LOSS, "<=", mean))
     return made
 
 
 def _pairs(family: str, data: Any, classes: Any, seed: int) -> Iterator[tuple[str, Any, Any, Any]]:
     """Yield comparison, the float model's logits, the integer model's scores, and the true classes."""
-    from tallystick.models import from_sklearn, make_examples
+    import numpy as np
 
-    spread = "quantile" if family == "trees" else "deviation"
+    from tallystick.models import ONE, from_sklearn, make_examples
+
+    spread: Literal["deviation", "quantile"] = "quantile" if family == "trees" else "deviation"
     examples = make_examples(data, classes, spread=spread, seed=seed)  # as the functions that train do
     with _quiet(), _catch_logits() as caught:
         model = _fit(family)(data, classes, seed=seed).model
@@ -82,7 +86,11 @@ def _pairs(family: str, data: Any, classes: Any, seed: int) -> Iterator[tuple[st
     raw, (learned, judged) = _unrounded(data, examples.quantiser), _places(data, classes, seed)
     heads = examples.one_against_rest()
     with _quiet():
-        yield "raw floats", _one_by_one(family, raw[learned], heads, raw[judged], seed), whole, truth
+        real = _one_by_one(family, raw[learned], heads, raw[judged], seed)
+        yield "raw floats", real, whole, truth
+        off = raw + np.random.default_rng(seed).uniform(-0.5, 0.5, raw.shape) / ONE
+        if family == "perceptron":
+            yield _PEER, real, _one_by_one(family, off[learned], heads, off[judged], seed), truth
         estimator = _estimator(family, seed).fit(raw[learned], examples.train_classes)
     taken = from_sklearn(estimator, raw[judged]).model
     own = taken.scores_inputs_many(taken.quantiser.inputs_of_array(raw[judged]))
@@ -181,7 +189,7 @@ def _places(data: Any, classes: Any, seed: int) -> tuple[Any, Any]:
     truth = np.asarray(data.targets if classes is None else classes)
     numbers = np.arange(len(truth), dtype=np.float64)[:, None]
     plain = Quantiser((NumericFeature("row", "row", 0, 0, 1, -(2**15), 2**15 - 1, 0, False),))
-    parted = make_examples(numbers, truth, names=["row"], quantiser=plain, seed=seed)
+    parted = make_examples(numbers, truth.tolist(), names=["row"], quantiser=plain, seed=seed)
     return parted.train[:, 0], parted.test[:, 0]
 
 
@@ -197,8 +205,12 @@ def _unrounded(data: Any, quantiser: Any) -> Any:
         if isinstance(feature, CategoryFeature):
             columns.append(feature.inputs_many(cells) / ONE)
             continue
-        missing = feature.offset + feature.missing * feature.step
-        units = [missing if cell is None else float(cell) * 10**feature.decimals for cell in cells]
+        known = [float(cell) * 10**feature.decimals for cell in cells if cell is not None]
+        gap: float = feature.offset + feature.missing * feature.step
+        near = known[int(np.abs(np.array(known) - gap).argmin())]
+        if abs(near - gap) <= feature.step / 2:
+            gap = near  # one input, so one number
+        units = [gap if cell is None else float(cell) * 10**feature.decimals for cell in cells]
         columns.append(((np.array(units) - feature.offset) / feature.step / ONE)[:, None])
         if feature.gaps:
             columns.append(np.array([[float(cell is None)] for cell in cells]))
