@@ -194,7 +194,7 @@ def take_opening(
 def status(out: Output, request_id: Request, workspace: Workspace = Path()) -> None:
     """Show how far a request is, what was answered, and what that rests on."""
     with open_node(workspace, read_only=True) as node, node.oracle() as dealings:
-        _say(out, dealings, _whole(dealings, request_id))
+        _say(out, node, dealings, _whole(dealings, request_id))
 
 
 @command(oracle, "execute", example="tallystick oracle execute 9f2c41d07a")
@@ -203,7 +203,7 @@ def execute(out: Output, request_id: Request, workspace: Workspace = Path()) -> 
     with open_node(workspace) as node, node.oracle() as dealings, out.waiting("executing"):
         whole = _whole(dealings, request_id)
         dealings.execute(whole)
-        _say(out, dealings, whole)
+        _say(out, node, dealings, whole)
 
 
 @command(oracle, "finish", example="tallystick oracle finish 9f2c41d07a")
@@ -212,7 +212,7 @@ def finish(out: Output, request_id: Request, workspace: Workspace = Path()) -> N
     with open_node(workspace) as node, node.oracle() as dealings, out.waiting("ending"):
         whole = _whole(dealings, request_id)
         dealings.finish(whole)
-        _say(out, dealings, whole)
+        _say(out, node, dealings, whole)
 
 
 def _whole(dealings: OracleDealings, text: str) -> str:
@@ -221,7 +221,7 @@ def _whole(dealings: OracleDealings, text: str) -> str:
     return known[0] if len(known) == 1 else text
 
 
-def _say(out: Output, dealings: OracleDealings, request_id: str) -> None:
+def _say(out: Output, node: Node, dealings: OracleDealings, request_id: str) -> None:
     from tallystick.decisions import LEVELS
 
     terms, answer = dealings.terms(request_id), dealings.answer(request_id)
@@ -229,8 +229,10 @@ def _say(out: Output, dealings: OracleDealings, request_id: str) -> None:
     out.line(f"request  {request_id[:12]}… of {terms.requester}")
     out.line(f"model    {terms.model}")
     out.line(f"status   {_words(answer)}")
+    meaning = _meaning(node, terms.model, answer.output) if answer.has_output else ""
     if answer.has_output:
-        out.line(f"answer   {answer.output:,}{'' if answer.is_final else ', not final yet'}")
+        said = f"{meaning}, score {answer.output:,}" if meaning else f"{answer.output:,}"
+        out.line(f"answer   {said}{'' if answer.is_final else ', not final yet'}")
     elif not answer.is_final:
         out.line(f"until    {utc(answer.deadline.second * 1_000_000)} and block {answer.deadline.block:,}")
     out.line(f"level    {level.name}: {level.claim}")
@@ -239,6 +241,7 @@ def _say(out: Output, dealings: OracleDealings, request_id: str) -> None:
         {
             "final": answer.is_final,
             "level": level.name,
+            "meaning": meaning,
             "model": terms.model,
             "output": str(answer.output) if answer.has_output else None,
             "overturned": answer.is_overturned,
@@ -247,6 +250,23 @@ def _say(out: Output, dealings: OracleDealings, request_id: str) -> None:
             "status": answer.status.name.lower(),
         }
     )
+
+
+def _meaning(node: Node, digest: str, output: int) -> str:
+    """What an output means by the model's file, where it is kept here; a chain knows numbers only."""
+    from tallystick.errors import TallystickError
+    from tallystick.models import IntegerModel
+
+    try:
+        found = node.models.model(digest)
+    except TallystickError:
+        return ""
+    if not isinstance(found, IntegerModel):
+        return ""
+    if found.heads == 1:
+        return found.decision((output,))
+    # What a quorum answered may be no label at all.
+    return found.labels[output] if 0 <= output < len(found.labels) else ""
 
 
 def _words(answer: OracleAnswer) -> str:

@@ -72,7 +72,8 @@ def test_the_contract_executes_a_model_for_a_command(capsys: Said, place: Path) 
     made = as_json(capsys, "oracle request made --row row.json --level L4 --reveal chain --unpromoted -w a")
     assert "status   signers answer" in typed(capsys, f"oracle status {made['request']} -w a")
     shown = typed(capsys, f"oracle execute {made['request'][:10]} -w a")
-    assert f"answer   {MODEL.score(ROWS[0]):,}" in shown
+    label = MODEL.decision(MODEL.scores(ROWS[0]))
+    assert f"answer   {label}, score {MODEL.score(ROWS[0]):,}" in shown
     assert "no oracle at all" in shown
     assert as_json(capsys, f"oracle status {made['request'][:10]} -w a")["final"] is True
 
