@@ -1,8 +1,13 @@
-"""A chain with the contract `Shipments` on it, members, and an oracle that answers what it is told."""
+"""A chain with the contract `Shipments` on it, members, and an oracle that answers what it is told.
+
+python tests/contracts/shipments_world.py    # writes the gas snapshot, after a change on purpose
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from contract_world import Done, World, account, address
@@ -12,6 +17,7 @@ from oracle_world import compiled, told
 from tallystick.apps.supplychain._shipments import LotRecord, LotState, LotTerms, Shipments, lot_id
 from tallystick.chain import Call
 
+SNAPSHOT = Path(__file__).with_name("gas_shipments.json")
 MODEL = "ab" * 32
 INPUT = b"i" * 32
 PANEL = b"p" * 32
@@ -161,3 +167,23 @@ class ShipmentsWorld(World):
     def run_out(self) -> None:
         self.pass_time(HOUR + 1)
         self.pass_blocks(21)
+
+
+def measure() -> dict[str, int]:
+    """Gas of whole transactions of `Shipments`; the stand-in oracle's own share is small and stays the same."""
+    with TemporaryDirectory() as place, ShipmentsWorld(Path(place) / "chain") as world:
+        other = lot_id("VX-2")
+        gas = {"book": world.booked().gas}
+        gas["ask"] = world.send("B", world.shipments.ask(LOT, INPUT, fee=FEE)).gas
+        gas["answer, released"] = world.send("anybody", world.answer_call(world.lot().request, 0)).gas
+        request = world.asked(lot=other)
+        gas["answer, quarantined"] = world.send("anybody", world.answer_call(request, THRESHOLD)).gas
+        for name, title in (("Q", "review, first voice"), ("R", "review, released")):
+            call = world.shipments.review(other, release=True, reason=REASON)
+            gas[title] = world.send(name, call).gas
+        gas["withdraw"] = world.send("C", world.shipments.withdraw(FREIGHT)).gas
+    return gas
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(measure(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
