@@ -13,7 +13,9 @@ from tallystick.models._trees import MAX_TREES
 
 MAX_COUNT: Final = 2**40
 MAX_COLUMNS: Final = 65_536
-MALFORMED: Final = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+MALFORMED: Final = (
+    AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 
 
 def mapping(value: Any, what: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ A file from elsewhere is data, and never trusted: sizes, indices and numbers hav
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -66,9 +66,16 @@ def from_dump(
     if len(data) > MAX_BYTES:
         raise ModelFileError(f"a model file must be at most {MAX_BYTES:,} bytes, got {len(data):,}")
     naming = Naming(name, target, tuple(labels), tuple(names))
-    width = getattr(rows, "shape", (0, 0))[-1]
-    grown = _read(data, naming, width, bases)
+    grown = _read(data, naming, _width(rows), bases)
     return convert_trees(grown, raw_rows(rows, len(grown.names), gaps=True), naming)
+
+
+def _width(rows: Any) -> int:
+    """Return how many columns rows have; 0 where they have none, which is refused later."""
+    try:
+        return len(rows[0])
+    except (IndexError, KeyError, TypeError):
+        return 0
 
 
 def _read(data: bytes, naming: Naming, width: int, bases: Sequence[float] | None) -> Ensemble:

@@ -218,7 +218,7 @@ def _places(roots: Sequence[Any], naming: Naming, width: int) -> _Place:
             if "split" in node:
                 found.append(place(node["split"]))
                 open_nodes += node.get("children", ())
-        place.width = max(found) + 1
+        place.width = whole(max(found), "a split's feature", 0, MAX_COLUMNS - 1) + 1
     return place
 
 

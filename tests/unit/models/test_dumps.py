@@ -64,7 +64,8 @@ def test_features_of_a_list_without_names_are_numbered() -> None:
     for place, name in enumerate(NAMES):
         data = data.replace(f'"{name}"'.encode(), f'"f{place}"'.encode())
     rows = rows_of("binary")
-    assert from_dump(data, rows).model.quantiser.names == ("x0", "x1", "x2", "x3")
+    for given in (rows, rows.tolist()):
+        assert from_dump(data, given).model.quantiser.names == ("x0", "x1", "x2", "x3")
     with pytest.raises(ModelInputError):
         from_dump(read("trees"), rows)
 
@@ -333,6 +334,28 @@ def test_a_dump_of_lightgbm_with_a_foreign_tree_is_refused(trained: dict[str, An
         bad["tree_info"][0]["tree_structure"].update(change)
         with pytest.raises((ModelFileError, ModelInputError)):
             from_dump(json.dumps(bad).encode())
+
+
+@pytest.mark.parametrize("feature", [10**18, 65_536, "f99999"])
+def test_a_feature_number_that_no_table_has_is_refused_before_names_are_made(feature: object) -> None:
+    root = chain_of(2)
+    assert from_dump(json.dumps([{**root, "split": 9}]).encode()).model.quantiser.width == 10
+    with pytest.raises((ModelFileError, ModelInputError)):
+        from_dump(json.dumps([{**root, "split": feature}]).encode())
+
+
+def test_trees_nested_without_end_are_refused(trained: dict[str, Any]) -> None:
+    good = trained["binary"][0].dump_model()
+    text = (
+        '{"split_feature":0,"threshold":1,"decision_type":"<=","left_child":{"leaf_value":1},"right_child":'
+    )
+    nested = json.loads(text * 900 + "1" + "}" * 900)
+    for deep in (nested, chain_of(450)):
+        file: Any = copy.deepcopy(good) if deep is nested else None
+        if file:
+            file["tree_info"][0]["tree_structure"] = deep
+        with pytest.raises(TallystickError):
+            from_dump(json.dumps(file or [deep]).encode())
 
 
 def test_labels_and_names_that_do_not_fit_are_refused() -> None:
