@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,7 @@ __all__ = ["EVERY_MODEL", "MODES", "Band", "Control", "Controls"]
 MODES: Final = ("normal", "confirm", "rules", "refuse")
 EVERY_MODEL: Final = "all"
 AT_EXPIRY: Final = "refuse"
+_model_hash = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,9 @@ class Controls:
             return error
         if seen.sealed is None:
             return StatementError("who set a control must be known")
+        if seen.body["scope"] != EVERY_MODEL and not _model_hash(seen.body["scope"]):
+            # A kill switch that names no model would stop none, and nobody would notice.
+            return StatementError(f"the scope of a control must be a model's hash or {EVERY_MODEL}")
         by, second = seen.sealed.get("by"), seen.sealed.get("second")
         before = self._set.get(seen.body["scope"], Control()).at(seen.at)
         if not by:

@@ -146,7 +146,7 @@ def parse_revealed(data: bytes) -> Revealed:
     said = parse_json(data)
     if type(said) is not dict or set(said) != {"output", "request", "signature", "signer", "type", "v"}:
         raise EncodingError("a revealed answer must have output, request, signature, signer, type and v")
-    if said["type"] != FORMAT or said["v"] != 1:
+    if said["type"] != FORMAT or type(said["v"]) is not int or said["v"] != 1:
         raise EncodingError("not a revealed answer of version 1")
     checks = {"output": _number, "request": _request, "signature": _signature, "signer": _signer}
     if any(type(said[name]) is not str or not check(said[name]) for name, check in checks.items()):

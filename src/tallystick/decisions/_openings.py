@@ -124,7 +124,7 @@ def parse_opening(data: bytes) -> Opening:
     said = parse_json(data)
     if type(said) is not dict or set(said) != {"request", "salt", "type", "v", "words"}:
         raise EncodingError("an opening must have request, salt, type, v and words")
-    if said["type"] != FORMAT or said["v"] != 1:
+    if said["type"] != FORMAT or type(said["v"]) is not int or said["v"] != 1:
         raise EncodingError("not an opening of version 1")
     words = said["words"]
     texts = [said["request"], said["salt"], *(words if type(words) is list else [None])]

@@ -7,7 +7,8 @@ journal. A statement that breaks the rules below counts for nothing, however it 
 - an affected person may appeal in time; the decision stays in force until the review's deadline, then nobody may act on it;
 - a review counts with four eyes: two different persons, neither of whom asked for the decision or appealed, who say
   the same;
-- an override names the decision that it replaces; the last one counts.
+- an override names the decision that it replaces; the last one counts. Who asked cannot override a proposal that
+  waits for somebody else.
 """
 
 from __future__ import annotations
@@ -197,11 +198,15 @@ class Queue:
         return _unnamed(seen) or _is_asker(seen, decision)
 
     def _override_objection(self, seen: Seen, decision: Seen, case: _Case) -> TallystickError | None:
-        if self._effect(case, seen.at) is Effect.LAPSED:
+        effect = self._effect(case, seen.at)
+        if effect is Effect.LAPSED:
             return DeadlineError(
                 "what was proposed has lapsed: there is no decision to override", hint="ask anew"
             )
         unnamed = _unnamed(seen)
+        if effect is Effect.PENDING and unnamed is None:
+            # To override a proposal brings a label into force, as to confirm it does: the same eyes are barred.
+            return _is_asker(seen, decision)
         if unnamed is not None or seen.sealed is None or not case.appeal or case.upheld:
             return unnamed
         if not self.settles(case.votes, (OVERTURNED, seen.sealed.get("to", ""))):

@@ -13,7 +13,8 @@ MAX_CELL_CHARACTERS = 64
 LARGEST_EXPONENT = 15  # values of 10^16 and more are refused
 LARGEST_UNITS = 2**53 - 1  # what a whole number of units may reach, so that JSON and int64 hold it
 
-_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+# More digits than a cell has, so that moving the point rounds nothing and a number is rounded once.
+_EXACT = Context(prec=MAX_CELL_CHARACTERS + 16, rounding=ROUND_HALF_EVEN)
 
 
 def parse_decimal(text: str) -> Decimal:

@@ -60,6 +60,7 @@ def test_a_changed_byte_is_another_answer_or_none(written: Revealed, data: st.Da
         b"{}",
         b" " * 2_000,
         format_revealed(revealed()).replace(b'"v":1', b'"v":2'),
+        format_revealed(revealed()).replace(b'"v":1', b'"v":true'),
         format_revealed(revealed(5)).replace(b'"5"', b'"05"'),
         format_revealed(revealed(5)).replace(b'"5"', b'"' + str(2**255).encode() + b'"'),
         format_revealed(revealed(5)).replace(b'"5"', b'"-0"'),

@@ -34,6 +34,12 @@ def test_an_opening_is_the_packed_input_behind_a_salt() -> None:
     opening().check(opening().commitment)
 
 
+@pytest.mark.parametrize("version", [b"true", b"2", b'"1"'])
+def test_an_opening_of_another_version_is_refused(version: bytes) -> None:
+    with pytest.raises(EncodingError):
+        parse_opening(format_opening(opening()).replace(b'"v":1', b'"v":' + version))
+
+
 def test_an_opening_of_another_input_or_salt_is_refused() -> None:
     with pytest.raises(VerificationError):
         opening(71).check(opening().commitment)

@@ -157,12 +157,29 @@ def test_in_the_risk_band_an_answer_waits_for_a_person_and_beside_it_does_not(of
     assert office.oversight.in_force(answer.statement) == "yes"
 
 
+@pytest.mark.parametrize("scope", ["heart", "heart@1", "All", "", "AB" * 32])
+def test_a_control_that_would_stop_no_model_is_refused(office: Office, scope: str) -> None:
+    with pytest.raises(StatementError, match="scope"):
+        set_control(office, Control("refuse"), scope=scope)
+
+
 def test_who_asked_cannot_confirm(office: Office) -> None:
     set_control(office, HIGH)
     answer = office.ask(70, by="dr-1")
     with pytest.raises(AccessDeniedError, match="four eyes"):
         office.oversight.confirm(answer.statement, by="dr-1")
     assert office.oversight.effect(answer.statement) is Effect.PENDING
+
+
+def test_who_asked_cannot_bring_a_proposal_into_force_by_an_override_either(office: Office) -> None:
+    set_control(office, HIGH)
+    answer = office.ask(70, by="dr-1")
+    with pytest.raises(AccessDeniedError, match="four eyes"):
+        office.oversight.override(answer.statement, by="dr-1", to=answer.proposal, reason="quicker")
+    with pytest.raises(AccessDeniedError, match="pending"):
+        office.oversight.in_force(answer.statement)
+    office.oversight.override(answer.statement, by="dr-2", to="no", reason="other findings")
+    assert office.oversight.in_force(answer.statement) == "no"
 
 
 def test_what_nobody_confirms_in_time_lapses_for_good(office: Office) -> None:

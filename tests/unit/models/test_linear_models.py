@@ -298,6 +298,8 @@ def test_numbers_are_read_exactly_or_not_at_all() -> None:
     assert units("2.3", 6) == 2_300_000
     assert [units(text, 0) for text in ("0.5", "1.5", "-2.5")] == [0, 2, -2]
     assert units("0e999999999999999999", 6) == 0
+    assert units("0.5" + "0" * 60 + "1", 0) == 1  # rounded once: more than a half is no half
+    assert units("-1." + "4" + "9" * 60, 0) == -1
     assert parse_decimal("1e15") == Decimal(10) ** 15
     with pytest.raises(ModelInputError):
         units("9007199254740992", 0)
