@@ -236,15 +236,9 @@ def _lots(summary: Data) -> Section:
     ]
     held = sum(lot["held"] for lot in summary["data"]["lots"])
     model = summary["model"]
-    auroc = model["auroc"]
     return Section(
         title="What became of the lots",
-        text=(
-            f"The model: 50 trees on {summary['data']['trained_on']:,} SIMULATED lots; AUROC {auroc['value']:.2f} "
-            f"({auroc['low']:.2f} to {auroc['high']:.2f}) on {model['held_out']} others. Whole numbers only: "
-            f"{model['fidelity']['equal_decisions']} of {model['fidelity']['rows']} decisions equal those with real "
-            "numbers, and the contract gives the same score bit for bit."
-        ),
+        text=_model_text(summary),
         parts=[
             Grid(
                 title=f"{held} of {len(rows)} lots score at or above {model['threshold']:,} and are held back",
@@ -261,6 +255,16 @@ def _lots(summary: Data) -> Section:
             _payments(summary),
         ],
     )  # fmt: skip
+
+
+def _model_text(summary: Data) -> str:
+    model, auroc = summary["model"], summary["model"]["auroc"]
+    return (
+        f"The model: 50 trees on {summary['data']['trained_on']:,} SIMULATED lots; AUROC {auroc['value']:.2f} "
+        f"({auroc['low']:.2f} to {auroc['high']:.2f}) on {model['held_out']} others. Whole numbers only: "
+        f"{model['fidelity']['equal_decisions']} of {model['fidelity']['rows']} decisions equal those with real "
+        "numbers, and the contract gives the same score bit for bit."
+    )
 
 
 def _fates(summary: Data) -> dict[str, str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from tallystick.decisions import LEVELS, OracleAnswer, make_request
+from tallystick.decisions import LEVELS, OracleAnswer, Panel, make_request
 from tallystick.models import IntegerModel
 from tallystick.proof import Entry
 
@@ -53,7 +53,7 @@ class Shipped:
         gas: function -> transactions, gas.
         signed: what was signed; None at L4.
         signers: names of who signed it.
-        money: account -> change in wei since the answer, where bonds moved; with "burned".
+        money: who -> wei in the oracle when the wrong answer stood, and at the end; only where bonds are at stake.
         challenge: what the overturning transaction cost, where there was one.
     """
 
@@ -97,6 +97,9 @@ class Shipping:
             level: ``L0``, ``L1``, ``L2`` or ``L4``.
             readings: ids of the statements of its readings.
             bribed: oracle nodes that answer the opposite.
+
+        Returns:
+            What became of it; the contract has acted, and all bonds are settled.
         """
         cast, place = self._cast, lot_id(f"{lot.trip.lot}/{level}")
         self._book(lot.trip.lot, level)
@@ -105,7 +108,6 @@ class Shipping:
         held: dict[str, int] = {}
         answer = self._answered(asked, bribed, lambda: held.update(self._purses()))
         seconds, head = time.monotonic() - started, cast.chain.head().number
-        # What the oracle owes the contract is settled after the request has ended.
         signatures: dict[str, bytes] = {}
         signed = None
         if level != "L4":
@@ -117,7 +119,8 @@ class Shipping:
             PHARMACY, asked, answer, signatures=signatures, signed=signed or 0, links=links
         )
         record = cast.shipments.lot(place)
-        outcome = self._stating.outcome(PHARMACY, asked, record, block=head, links={"answer": [received]})
+        block = self._decided_at(place, record)
+        outcome = self._stating.outcome(PHARMACY, asked, record, block=block, links={"answer": [received]})
         after = self._purses() if held else {}
         return Shipped(
             asked=asked,
@@ -153,7 +156,7 @@ class Shipping:
         call = cast.shipments.book(place, terms, reviewers=reviewers, price=PRICE)
         cast.send(PHARMACY, f"book/{place.hex()}", call)
 
-    def _panel(self, level: str) -> Any:
+    def _panel(self, level: str) -> Panel:
         return self._cast.optimistic if level == "L2" else self._cast.quorum
 
     def _ask(self, lot: Scored, level: str, readings: Sequence[str]) -> Asked:
@@ -186,7 +189,9 @@ class Shipping:
         mined = cast.send(PHARMACY, f"ask/{trip}", call)
         return Asked(lot.trip.lot, level, request, terms, opening, lot.row, trip, mined.block)
 
-    def _answered(self, asked: Asked, bribed: Collection[str], on_answered: Any) -> OracleAnswer:
+    def _answered(
+        self, asked: Asked, bribed: Collection[str], on_answered: Callable[[], None]
+    ) -> OracleAnswer:
         if asked.level == "L4":
             oracle, opening = self._cast.oracle, asked.opening
             call = oracle.execute(asked.request, words=opening.words, salt=opening.salt)
@@ -229,6 +234,10 @@ class Shipping:
         receipt = self._cast.chain.ask("eth_getTransactionReceipt", event.transaction)
         return int(receipt["gasUsed"], 16)
 
+    def _decided_at(self, lot: bytes, record: LotRecord) -> int:
+        """The block in which the contract brought a lot where it stands."""
+        return self._cast.shipments.logged(record.state.name.capitalize(), lot=lot)[-1].block
+
     def review(
         self, shipped: Shipped, *, release: bool, reasons: Mapping[str, str]
     ) -> tuple[LotRecord, Entry]:
@@ -252,6 +261,7 @@ class Shipping:
             call = cast.shipments.review(lot, release=release, reason=bytes.fromhex(statement))
             cast.send(party, f"review/{statement}", call)
             said.append(statement)
-        record, head = cast.shipments.lot(lot), cast.chain.head().number
+        record = cast.shipments.lot(lot)
         links = {"answer": [shipped.received], "review": said}
-        return record, self._stating.outcome(PHARMACY, asked, record, block=head, links=links)
+        block = self._decided_at(lot, record)
+        return record, self._stating.outcome(PHARMACY, asked, record, block=block, links=links)
