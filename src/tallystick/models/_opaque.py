@@ -40,6 +40,9 @@ FORMAT: Final = "tallystick/opaque"
 _KEY: Final = "tallystick.opaque"
 _METADATA_FIELD: Final = b"\x72"  # metadata_props of ModelProto: field 14, length-delimited
 _DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_INTEGER_START: Final = (
+    b'{"digest":"'  # of a model file; `Models` makes executors for hashes of what begins so
+)
 _SLACK: Final = 1e-5  # by which a float32 softmax may leave 0..1
 _MAX_LABELS: Final = 10_000
 _MAX_TEXT: Final = 200
@@ -315,6 +318,10 @@ def _prefixed(tag: bytes, content: bytes) -> bytes:
 
 
 def _read_description(data: bytes) -> OpaqueDescription:
+    # Protocol buffers pass over fields that they do not know, and these bytes can be one: such a file would be this
+    # model here, and on a chain the hash of it would have an executor of other parameters.
+    if data.startswith(_INTEGER_START):
+        raise ModelFileError("an ONNX file must not begin as the file of an integer model does")
     onnx, proto = load_onnx(), parse_onnx(data, limit=MAX_OPAQUE_BYTES)
     parts = list(_messages(proto))  # every one of them: names are checked on the way
     tensors = [part for part in parts if isinstance(part, onnx.TensorProto)]

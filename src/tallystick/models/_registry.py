@@ -82,6 +82,7 @@ class Version:
         evaluations: ids of the statements that report how good it is.
         passed: ids of those among them that passed a gate.
         promoted: id of the statement that brought it into use; empty for none.
+        overrides: reason and author key of every override that was signed for it.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Version:
     evaluations: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     promoted: str = ""
+    overrides: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
@@ -418,9 +420,26 @@ def _read_evaluated(versions: dict[str, Version], entry: Entry) -> None:
         versions[known.hash] = replace(known, evaluations=evaluations, passed=passed)
 
 
+def _read_override(versions: dict[str, Version], entry: Entry) -> None:
+    said = entry.statement
+    known, reason = versions.get(said.body["model"]), said.body["reason"]
+    try:
+        key, content = verify_author(said.body.get("author"), origin=said.origin)
+    except VerificationError:
+        return
+    if known is not None and content == _override(known.hash, reason):
+        overrides = tuple(dict.fromkeys((*known.overrides, (reason, key))))
+        versions[known.hash] = replace(known, overrides=overrides)
+
+
 def _read_promoted(versions: dict[str, Version], entry: Entry) -> None:
-    known = versions.get(entry.statement.body["model"])
-    if known is not None and known.stage == "published":
+    body = entry.statement.body
+    known = versions.get(body["model"])
+    if known is None or known.stage != "published":
+        return
+    # However the statement came into the journal: without what `promote` asks for it counts for nothing.
+    signed = sum(reason == body.get("override") for reason, _ in known.overrides)
+    if signed >= OVERRIDE_PARTIES or (known.passed and "override" not in body):
         versions[known.hash] = replace(known, stage="promoted", promoted=entry.id)
 
 
@@ -435,4 +454,5 @@ _READERS: dict[str, Callable[[dict[str, Version], Entry], None]] = {
     "model.promoted": _read_promoted,
     "model.published": _read_published,
     "model.retired": _read_retired,
+    "override.signed": _read_override,
 }

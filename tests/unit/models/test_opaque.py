@@ -251,6 +251,16 @@ def test_a_file_that_reads_another_file_is_refused(make: Callable[[], bytes]) ->
         OpaqueModel(described(make()))
 
 
+def test_a_file_that_a_contract_could_take_for_an_integer_models_is_refused() -> None:
+    # `{` opens a group that ONNX does not know, `"` a field of `d` = 100 bytes in it, and `|` closes the group.
+    # Behind 64 digits that fit some parameters, the contract `Models` would make an executor under this file's hash.
+    disguise = b'{"digest":"' + b"0" * 64 + b'",' + b" " * 26 + b"|"
+    data = disguise + described(logistic())
+    assert onnx.ModelProto.FromString(data).graph.node[0].op_type == "MatMul"
+    with pytest.raises(ModelFileError, match="integer model"):
+        OpaqueModel(data)
+
+
 def test_operators_of_others_are_refused() -> None:
     nodes = [helper.make_node("Inverse", ["x"], ["p"], domain="com.microsoft")]
     data = file_of(nodes, [("x", FLOAT, [2, 2])], [("p", FLOAT, [2, 2])], domains=("", "com.microsoft"))

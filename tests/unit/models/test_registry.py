@@ -122,6 +122,18 @@ def test_two_parties_override_a_gate_with_a_reason(world: World) -> None:
     assert len(stated.links["override"]) == 2
 
 
+def test_a_promotion_that_nothing_earned_counts_for_nothing(world: World) -> None:
+    version = world.registry.publish(model(), "heart")
+    links = {"model": [version.published]}
+    world.journal.append("model.promoted", {"model": version.hash}, links=links)
+    signed = world.override(world.others[0], of=version.hash)
+    for author in (signed, signed, world.override(world.others[1], of="00" * 32), {}):
+        body = {"author": author, "model": version.hash, "reason": REASON}
+        world.journal.append("override.signed", body, links=links)
+    world.journal.append("model.promoted", {"model": version.hash, "override": REASON}, links=links)
+    assert world.registry.find("heart").stage == world.again().find("heart").stage == "published"
+
+
 def test_one_party_alone_twice_or_with_a_stranger_overrides_nothing(world: World) -> None:
     version = world.registry.publish(model(), "heart")
     first, _, stranger = (world.override(party, of=version.hash) for party in world.others)
