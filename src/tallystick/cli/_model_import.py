@@ -55,9 +55,9 @@ def import_model(
         with out.waiting("converting"):
             fitted = _from_dump(found, data, columns, said)
         made: IntegerModel | ForeignModel = fitted.model
-        fidelity = fitted.fidelity if data is not None else None
+        fidelity, notes = fitted.fidelity if data is not None else None, fitted.notes
     else:
-        made, fidelity = _from_onnx(found, columns, result, said), None
+        made, fidelity, notes = _from_onnx(found, columns, result, said), None, ()
     write_out(output, made.bytes)
     out.line(f"{output}: {made.family}")
     out.line(f"hash      {made.hash}")
@@ -66,6 +66,8 @@ def import_model(
             f"fidelity  {fidelity.equal_decisions:,} of {fidelity.rows:,} decisions as with real numbers,"
             f" logits within {fidelity.largest_logit_error:.4f}"
         )
+    for note in notes:
+        out.note(note)
     if not made.reexecutable:
         out.line(getattr(made, "words", ""))
     out.next(f"tallystick model show {output}")
@@ -75,6 +77,7 @@ def import_model(
             "family": made.family,
             "file": str(output),
             "hash": made.hash,
+            "notes": list(notes),
             "rows": None if fidelity is None else fidelity.rows,
         }
     )
