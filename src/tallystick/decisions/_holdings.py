@@ -6,7 +6,10 @@ import logging
 from typing import Any
 
 from tallystick.errors import (
-    ModelFileError,
+    DamagedError,
+    EvidenceError,
+    InputError,
+    MissingExtraError,
     ModelInputError,
     NotFoundError,
     RetiredModelError,
@@ -38,7 +41,7 @@ class Holdings:
         self, models: ModelSource, openings: Openings, source: OpeningSource, *, forget: bool = False
     ) -> None:
         self._models, self._openings, self._source, self._forget = models, openings, source, forget
-        self._loaded: dict[str, IntegerModel] = {}
+        self._loaded: dict[str, IntegerModel | None] = {}  # None: nobody can compute that one again
 
     def output(self, request: RequestInHand, *, also_retired: bool = False) -> int | None:
         """Compute what the request's model answers to the committed input; None while that cannot be done.
@@ -92,13 +95,13 @@ class Holdings:
             version = self._models.find(model)
             if version.stage == "retired" and not also_retired:
                 return None
-            loaded: Any = self._loaded.get(model)
-            if loaded is None:
-                loaded = self._models.model(version)
-        except (ModelFileError, NotFoundError, RetiredModelError) as error:
+            if model in self._loaded:
+                return self._loaded[model]
+            found: Any = self._models.model(version)
+        except (DamagedError, EvidenceError, InputError, MissingExtraError) as error:
+            # Anybody may ask for any model that is published: one that cannot be opened must not stop the others.
             _log.warning("a model that is asked for cannot be scored here: %s", error)
             return None
-        if not isinstance(loaded, IntegerModel) or loaded.hash != model:
-            return None
-        self._loaded[model] = loaded
-        return loaded
+        # What was opened in vain is not opened again: it may be large, and who asks has paid a fee of nothing.
+        self._loaded[model] = found if isinstance(found, IntegerModel) and found.hash == model else None
+        return self._loaded[model]
