@@ -341,6 +341,15 @@ def test_a_model_of_xgboost_becomes_an_integer_model_that_says_what_it_cost(
     assert [row["decision"] for row in scored] == wanted
 
 
+def test_what_an_imported_model_cannot_do_is_said(capsys: Said, place: Path) -> None:
+    data = Path(__file__).parents[1] / "models" / "data"
+    told, compared = as_json(capsys, f"model import {data}/xgboost_gaps.json -o late.tsm --target late")[
+        "notes"
+    ]
+    assert "gap of hours" in told
+    assert as_json(capsys, f"model import {data}/xgboost_binary.json -o x.tsm")["notes"] == [compared]
+
+
 def test_a_dump_that_is_cut_short_or_of_other_columns_is_refused(capsys: Said, place: Path) -> None:
     data = (Path(__file__).parents[1] / "models" / "data" / "xgboost_binary.json").read_bytes()
     (place / "whole.json").write_bytes(data)
