@@ -111,6 +111,7 @@ def test_the_report_says_simulated_and_needs_no_script(made: Path, summary: dict
     assert "<script" not in page
     assert re.findall(r"""(?:src|href)=["']https?://""", page) == []
     assert page.count("SIMULATED") >= 5
+    assert "unknown kind" not in page
     assert f"{summary['levels']['L2']['challenge_gas']:,}" in page
 
 

@@ -29,6 +29,7 @@ from tallystick.apps.pilots import (
 from tallystick.errors import DataError, DefectError
 from tallystick.models import Evaluation
 from tallystick.proof import (
+    STANDARD_KINDS,
     Bundle,
     OsFiles,
     Receipt,
@@ -40,10 +41,10 @@ from tallystick.proof import (
     verify_bundle,
     write_atomically,
 )
-from tallystick.report import render
+from tallystick.report import Figure, Report, render
 
 from ._checks import CHECKS
-from ._kinds import REMARKS
+from ._kinds import KINDS, REMARKS
 from ._lots import Chosen, choose, ship, without_assay
 from ._model import GATE, NAME, Learned, learn
 from ._nodes import Nodes
@@ -106,6 +107,8 @@ def run_pilot(
     trips = None
     if options.data is not None:
         trips = load_readings(options.data, columns=parse_mapping(options.columns))
+    # The last step's needs are asked for before the first: nobody waits for a report that cannot be made.
+    render(Report("", "", [Figure("", "")] * 3, []))
     # A watcher warns of a wrong answer; here that is a step of the story, told by the step itself.
     logging.getLogger("tallystick.decisions").addHandler(logging.NullHandler())
     make_place(options.out, name="oracle", force=options.force, data=options.data)
@@ -363,7 +366,7 @@ class _Pilot:
                     "trace": short_trace(hop, remarks=REMARKS),
                 }
             )
-        report = verify(self.shown, policy=self.policy)
+        report = verify(self.shown, policy=self.policy, kinds=STANDARD_KINDS.extended(KINDS))
         self.summary["lines"] = [{"standing": line.standing, "text": line.text} for line in report.lines]
         return found
 
