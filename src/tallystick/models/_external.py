@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from tallystick.errors import EncodingError, ModelFileError, ModelInputError, ScorerError
-from tallystick.models._numbers import parse_decimal
+from tallystick.models._numbers import MAX_CELL_CHARACTERS, parse_decimal
 from tallystick.models._posting import Endpoint, post
 from tallystick.models._scored import EXTERNAL_WORDS, MILLIONTHS, Scored, scored_of_numbers
 from tallystick.models._table import Row
@@ -304,7 +304,12 @@ def _sent(field: JsonField, cell: str | None) -> object:
         raise ModelInputError(f"{field.name} must be {field.low or 'any'} to {field.high or 'any'}")
     if field.kind == "integer" and number != number.to_integral_value():
         raise ModelInputError(f"{field.name} must be a whole number")
-    return orjson.Fragment(format(number.to_integral_value() if field.kind == "integer" else number, "f"))
+    if field.kind == "integer":
+        number = number.to_integral_value()
+    # A short cell may carry an exponent that written out would fill the memory.
+    if int(number.as_tuple().exponent) < -MAX_CELL_CHARACTERS:
+        raise ModelInputError(f"{field.name} must have at most {MAX_CELL_CHARACTERS} decimals")
+    return orjson.Fragment(format(number, "f"))
 
 
 def _received(field: JsonField, value: object) -> object:

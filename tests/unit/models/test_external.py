@@ -295,6 +295,7 @@ def test_an_answer_outside_its_schema_is_refused_and_not_asked_again(scorer, ans
     [
         {"amount": "NaN"}, {"amount": "inf"}, {"amount": "-1"}, {"amount": "100000.01"}, {"amount": None},
         {"count": "2.5"}, {"new": "yes"}, {"country": "N" * 2001}, {"unknown": "1"},
+        {"amount": "1e-99999999"}, {"amount": "0e-99999999"},
     ],
     ids=str,
 )  # fmt: skip
