@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from ._chains import CHAIN_CHECKS, anvil, check_chain, find_anvil, fund_on_anvil
     from ._consortium import Consortium
     from ._files import FaultyFiles, ForgetfulFiles, PowerLossError
+    from ._models import MODEL_CHECKS, check_model
 
 __all__ = [
     "CHAIN_CHECKS",
+    "MODEL_CHECKS",
     "Consortium",
     "FaultyFiles",
     "ForgetfulFiles",
     "PowerLossError",
     "anvil",
     "check_chain",
+    "check_model",
     "find_anvil",
     "fund_on_anvil",
 ]
@@ -31,9 +34,11 @@ _PLACES = {
     "Consortium": "_consortium",
     "FaultyFiles": "_files",
     "ForgetfulFiles": "_files",
+    "MODEL_CHECKS": "_models",
     "PowerLossError": "_files",
     "anvil": "_chains",
     "check_chain": "_chains",
+    "check_model": "_models",
     "find_anvil": "_chains",
     "fund_on_anvil": "_chains",
 }
