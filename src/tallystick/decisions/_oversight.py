@@ -301,8 +301,11 @@ class Oversight:
 
 
 def _person(name: str) -> str:
-    if not 0 < len(name) <= MAX_PERSON:
-        raise ModelInputError(f"a person must be named with 1 to {MAX_PERSON} characters")
+    # Outer blanks would make two persons of one whose keyboard slipped.
+    if not 0 < len(name) <= MAX_PERSON or name != name.strip():
+        raise ModelInputError(
+            f"a person must be named with 1 to {MAX_PERSON} characters, no blanks around them"
+        )
     return name
 
 

@@ -4,8 +4,8 @@
   from there, so a restart or a copy of the journal gives the same registry.
 - Files are kept by their hash, before the statement that names them; a file that does not hash to its name is not
   the model that was published.
-- A version comes into use (`promote`) only with an evaluation that passed a gate, or with an override that two
-  different parties have signed, each with its reason. Nothing else does it.
+- A version comes into use (`promote`) only with an evaluation that passed a gate while the last one by no gate failed,
+  or with an override that two different parties have signed, each with its reason. Nothing else does it.
 - A version that was retired stays readable for ever, and is never in use again.
 
     registry = Registry(directory, journal=journal)
@@ -80,7 +80,7 @@ class Version:
         stage: published, promoted (in use) or retired.
         parent: hash of the version that it replaces or grew from; empty for none.
         evaluations: ids of the statements that report how good it is.
-        passed: ids of those among them that passed a gate.
+        verdicts: (gate, statement id, whether it passed), the last of each gate.
         promoted: id of the statement that brought it into use; empty for none.
         overrides: reason and author key of every override that was signed for it.
     """
@@ -93,7 +93,7 @@ class Version:
     stage: Stage = "published"
     parent: str = ""
     evaluations: tuple[str, ...] = ()
-    passed: tuple[str, ...] = ()
+    verdicts: tuple[tuple[str, str, bool], ...] = ()
     promoted: str = ""
     overrides: tuple[tuple[str, str], ...] = ()
 
@@ -101,6 +101,16 @@ class Version:
     def label(self) -> str:
         """For example "heart@1"."""
         return f"{self.name}@{self.number}"
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """Ids of the last evaluations by each gate that passed."""
+        return tuple(statement for _, statement, passed in self.verdicts if passed)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Ids of the last evaluations by each gate that did not pass."""
+        return tuple(statement for _, statement, passed in self.verdicts if not passed)
 
 
 def sign_override(
@@ -329,9 +339,11 @@ class Registry:
         if override:
             links["override"] = self._state_override(version, override, reason)
             body["override"] = reason
-        elif not version.passed:
+        elif not version.passed or version.failed:
             raise AccessDeniedError(
-                f"no evaluation of {version.label} has passed a gate",
+                f"the last evaluation of {version.label} by a gate has not passed"
+                if version.failed
+                else f"no evaluation of {version.label} has passed a gate",
                 hint="report one that passes, or bring an override signed by two parties with a reason",
             )
         if ask is not None:
@@ -415,9 +427,13 @@ def _read_evaluated(versions: dict[str, Version], entry: Entry) -> None:
     body = entry.statement.body
     known = versions.get(body["model"])
     if known is not None:
-        passed = (*known.passed, entry.id) if body.get("passed") else known.passed
+        verdicts = known.verdicts
+        if "passed" in body:
+            gate = body.get("gate", "")
+            others = tuple(verdict for verdict in verdicts if verdict[0] != gate)
+            verdicts = (*others, (gate, entry.id, body["passed"]))
         evaluations = (*known.evaluations, entry.id)
-        versions[known.hash] = replace(known, evaluations=evaluations, passed=passed)
+        versions[known.hash] = replace(known, evaluations=evaluations, verdicts=verdicts)
 
 
 def _read_override(versions: dict[str, Version], entry: Entry) -> None:
@@ -439,7 +455,7 @@ def _read_promoted(versions: dict[str, Version], entry: Entry) -> None:
         return
     # However the statement came into the journal: without what `promote` asks for it counts for nothing.
     signed = sum(reason == body.get("override") for reason, _ in known.overrides)
-    if signed >= OVERRIDE_PARTIES or (known.passed and "override" not in body):
+    if signed >= OVERRIDE_PARTIES or (known.passed and not known.failed and "override" not in body):
         versions[known.hash] = replace(known, stage="promoted", promoted=entry.id)
 
 

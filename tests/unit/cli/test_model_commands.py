@@ -288,7 +288,7 @@ def test_what_passes_its_gate_comes_into_use_without_an_override(capsys: Said, p
     line = "model evaluate risk --data held.csv --target ill --group group --gate gate.json -w a"
     held_out(place, wrong=50)
     assert "not passed" in typed(capsys, line)
-    assert "has passed a gate" in typed(capsys, "model promote risk -w a", code=1)
+    assert "has not passed" in typed(capsys, "model promote risk -w a", code=1)
     held_out(place)
     said = as_json(capsys, line)
     assert said["passed"] is True

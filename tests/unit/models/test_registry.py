@@ -112,6 +112,24 @@ def test_a_gate_passed_by_one_model_promotes_no_other(world: World) -> None:
     assert world.registry.promote(one).stage == "promoted"
 
 
+def test_the_last_verdict_of_each_gate_counts(world: World) -> None:
+    version, other = world.registry.publish(model(), "heart"), "cd" * 32
+
+    def report(gate: str, passed: bool) -> None:
+        world.registry.report(version, figures={}, rows=9, cohort="c", gate=gate, passed=passed)
+
+    report(GATE, True)
+    report(GATE, False)
+    with pytest.raises(AccessDeniedError, match="last evaluation"):
+        world.registry.promote(version)
+    report(GATE, True)
+    report(other, False)
+    with pytest.raises(AccessDeniedError, match="last evaluation"):
+        world.registry.promote(version)
+    report(other, True)
+    assert world.registry.promote(version).stage == "promoted"
+
+
 def test_two_parties_override_a_gate_with_a_reason(world: World) -> None:
     version = world.registry.publish(model(), "heart")
     signed = [world.override(party, of=version.hash) for party in world.others[:2]]
