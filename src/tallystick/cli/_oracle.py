@@ -297,6 +297,9 @@ def run(
         Path, typer.Option("--exchange", help="A directory in which signers show each other their answers.")
     ],
     openings: OpeningsFrom = None,
+    least_fee: Annotated[
+        int, typer.Option("--least-fee", min=0, help="Wei that your share of a fee must reach.")
+    ] = 0,
     once: Once = False,
     workspace: Workspace = Path(),
 ) -> None:
@@ -305,7 +308,7 @@ def run(
     What is answered is stated in the journal first. Start it again after a crash: it goes on where it was.
     """
     with open_node(workspace) as node, node.oracle() as dealings:
-        service = dealings.signer(panels=panels, exchange=exchange, openings=openings)
+        service = dealings.signer(panels=panels, exchange=exchange, openings=openings, least_fee=least_fee)
         out.line(f"signer {dealings.account.address} of {len(panels)} panel(s)")
         _follow(out, node, service, once)
 

@@ -63,6 +63,8 @@ class OracleNode(Following):
         followed: how far the chain was followed.
         panels: ids of the panels that this signer has joined. Anybody may name any account in a panel, with a bond of
             any size: requests to others are passed over.
+        least_fee: wei that a signer's share of the fee must reach before this node begins to work for a request;
+            anybody may ask a panel for nothing.
         clock: microseconds since the epoch.
         takeover_s: seconds that each signer waits for the one before it.
     """
@@ -78,11 +80,13 @@ class OracleNode(Following):
         signer: AnswerSigner,
         followed: Followed,
         panels: Collection[bytes],
+        least_fee: int = 0,
         clock: Clock = system_clock,
         takeover_s: int = TAKEOVER_S,
     ) -> None:
         super().__init__(node, book, outbox, account=signer.address, holdings=holdings, followed=followed)
         self._exchange, self._signer, self._panels = exchange, signer, frozenset(panels)
+        self._least_fee = least_fee
         self._clock, self._takeover_us = clock, takeover_s * 1_000_000
         self._given = Said(node, "answer.given")
         self._shown: set[str] = set()
@@ -109,6 +113,8 @@ class OracleNode(Following):
         if self._account not in signers or request.terms.panel not in self._panels:
             return True
         seat = signers.index(self._account)
+        if seat not in request.answer.committed and request.terms.fee // len(signers) < self._least_fee:
+            return True
         if status in (RequestStatus.FINAL, RequestStatus.REFUNDED):
             return self._is_collected(request, seat)
         if status is RequestStatus.ANSWERED:

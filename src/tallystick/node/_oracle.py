@@ -198,6 +198,7 @@ class OracleDealings:
         panels: Sequence[str],
         exchange: Exchange | Path,
         openings: OpeningSource | Path | None = None,
+        least_fee: int = 0,
     ) -> OracleNode:
         """Make the service that answers as a signer; see `OracleNode` and `follow`.
 
@@ -205,6 +206,7 @@ class OracleDealings:
             panels: ids in hex of the panels that this party has joined.
             exchange: where signers show each other their answers, or a directory that they share.
             openings: where openings come from that are not kept here, or a directory of them.
+            least_fee: wei that this signer's share of a fee must reach.
         """
         from tallystick.decisions import ExchangeDirectory, Followed, OracleNode
 
@@ -224,6 +226,7 @@ class OracleDealings:
                 contract=self.contract.address,
             ),
             panels=[bytes.fromhex(panel) for panel in panels],
+            least_fee=least_fee,
             clock=self._node.clock,
         )
 

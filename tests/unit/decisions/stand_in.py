@@ -71,7 +71,7 @@ class StandIn:
         self.mine()
         of = terms.id(chain_id=CHAIN, oracle=ADDRESS, requester=REQUESTER)
         asked = OracleRequest(
-            of, REQUESTER, terms.model, terms.input, terms.level, terms.panel, 0, 0, STEP, STEP, ADDRESS
+            of, REQUESTER, terms.model, terms.input, terms.level, terms.panel, terms.fee, 0, STEP, STEP, ADDRESS
         )
         status = RequestStatus.WAITING if terms.level == 2 else RequestStatus.OPEN
         none: frozenset[int] = frozenset()
@@ -330,10 +330,10 @@ class Stage:
     def fetch(self, request: str) -> Opening | None:
         return self.given.get(request)
 
-    def ask(self, age: int = 70, *, level: int = 1, hand_over: bool = True) -> str:
+    def ask(self, age: int = 70, *, level: int = 1, hand_over: bool = True, fee: int = 0) -> str:
         salt = bytes([len(self.oracle.cases)]) * 32
         opening = make_opening(self.model, row(age), lambda _: salt)
-        terms = Terms(self.model.hash, opening.commitment, level, self.panel.id, STEP, STEP)
+        terms = Terms(self.model.hash, opening.commitment, level, self.panel.id, STEP, STEP, fee=fee)
         request = self.oracle.ask(terms)
         if hand_over:
             self.given[request] = opening.of(request)
@@ -350,7 +350,7 @@ class Stage:
         holdings = Holdings(self.shelf, Openings(self.path / f"{name}.openings"), self)
         return self.nodes[name], self.outboxes[name], {"followed": followed, "holdings": holdings}
 
-    def signer(self, place: int, *, lies: bool = False) -> OracleNode:
+    def signer(self, place: int, *, lies: bool = False, least_fee: int = 0) -> OracleNode:
         """Start a signer, as after a crash: only what is durable is there."""
         node, outbox, means = self._means(f"s{place}", self.accounts[place].address)
         if lies:
@@ -358,7 +358,7 @@ class Stage:
         book = RequestBook(self.oracle, self)  # type: ignore[arg-type]
         return OracleNode(
             node, book, outbox, exchange=self.exchange, signer=self.accounts[place],  # type: ignore[arg-type]
-            clock=self.clock, takeover_s=5, panels=[self.panel.id], **means,
+            clock=self.clock, takeover_s=5, panels=[self.panel.id], least_fee=least_fee, **means,
         )  # fmt: skip
 
     def watcher(self) -> Watcher:

@@ -233,6 +233,15 @@ def test_requests_to_a_panel_that_was_not_joined_are_passed_over(stage: Stage) -
     assert given(stage, 0, request) == 0
 
 
+def test_a_fee_below_the_least_is_not_worked_for_and_one_that_reaches_it_is(stage: Stage) -> None:
+    seats = len(stage.panel.signers)
+    cheap, dear = stage.ask(70, fee=7 * seats - 1), stage.ask(71, fee=7 * seats)
+    stage.signer(0, least_fee=7).step()
+    assert [given(stage, 0, request) for request in (cheap, dear)] == [0, 1]
+    stage.signer(0).step()
+    assert given(stage, 0, cheap) == 1
+
+
 def test_a_bond_that_cannot_be_paid_stands_in_nobodys_way(stage: Stage) -> None:
     first, second = stage.ask(70, level=2), stage.ask(71, level=2)
     stage.coins = BOND + BOND // 2
