@@ -71,7 +71,17 @@ class StandIn:
         self.mine()
         of = terms.id(chain_id=CHAIN, oracle=ADDRESS, requester=REQUESTER)
         asked = OracleRequest(
-            of, REQUESTER, terms.model, terms.input, terms.level, terms.panel, terms.fee, 0, STEP, STEP, ADDRESS
+            of,
+            REQUESTER,
+            terms.model,
+            terms.input,
+            terms.level,
+            terms.panel,
+            terms.fee,
+            0,
+            STEP,
+            STEP,
+            ADDRESS,
         )
         status = RequestStatus.WAITING if terms.level == 2 else RequestStatus.OPEN
         none: frozenset[int] = frozenset()
