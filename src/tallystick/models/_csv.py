@@ -30,6 +30,7 @@ _YES: Final = frozenset({"1", "1.0", "true", "yes", "y", "positive"})
 _NO: Final = frozenset({"0", "0.0", "false", "no", "n", "negative"})
 _IDENTIFIER: Final = re.compile(r"(^|[_\W])(id|uuid|guid|key|number|nr|no|index)$|[a-z]I[dD]$", re.IGNORECASE)
 _DECIMALS: Final = 6
+_INFINITE: Final = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE).fullmatch
 
 Cells = list[list[str | None]]
 
@@ -264,6 +265,12 @@ def _column(name: str, known: Sequence[str], rows: int) -> tuple[Column | None, 
         if len(codes) == len(known) and (_IDENTIFIER.search(name) or _counts_up(known)):
             return None, "it looks like an identifier"
         return Column(name, "numeric", name), ""
+    infinite = {code for code in codes if _INFINITE(code)}
+    if infinite and all(_is_number(code) for code in codes - infinite):
+        raise DataError(
+            f"column {name!r} must hold finite numbers, got infinity",
+            hint="leave the cell empty where nothing is known",
+        )
     if len(codes) > MAX_CODES:
         like = "an identifier or free text" if len(codes) * 2 > len(known) else "too fine a category"
         return None, f"its {len(codes)} different texts look like {like}"
