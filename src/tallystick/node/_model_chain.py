@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tallystick.errors import ConfigurationError, NotFoundError, RevertError
 from tallystick.proof import Clock, Entry, Journal, Party
 
-from ._sending import open_outbox
+from ._sending import open_outbox, send_once
 from ._settings import ChainSettings
 from ._workspace import Workspace
 
@@ -168,19 +168,8 @@ class ModelChain:
             return False
 
     def _send(self, what: str, call: Call) -> None:
-        name = self._name(what)
-        with suppress(NotFoundError):
-            # What was refused before may be right now: an approval came, a party joined.
-            self._outbox.retry(name)
-            call = self._outbox.intent(name).call
-        try:
-            self._outbox.send(name, call)
-        except RevertError as error:
-            raise RevertError(
-                f"the contract Models refused: {error.reason or 'no reason given'}",
-                hint="it hears active members only; approvals, evaluations and overrides come from other parties",
-                reason=error.reason,
-            ) from error
+        hint = "it hears active members only; approvals, evaluations and overrides come from other parties"
+        send_once(self._outbox, self._name(what), call, contract="Models", hint=hint)
 
 
 @contextmanager

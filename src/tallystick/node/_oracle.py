@@ -14,13 +14,13 @@ with node.oracle() as oracle:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tallystick.errors import ConfigurationError, NotFoundError, RevertError
+from tallystick.errors import ConfigurationError, NotFoundError
 
-from ._sending import open_outbox
+from ._sending import open_outbox, send_once
 
 if TYPE_CHECKING:
     from tallystick.chain import Account, Call, Chain, Outbox
@@ -261,18 +261,7 @@ class OracleDealings:
 
     def _send(self, what: str, call: Call) -> None:
         name = f"{self.contract.address}/{what}"
-        with suppress(NotFoundError):
-            # What was refused before may be right now: a step is over, a bond was paid.
-            self._outbox.retry(name)
-            call = self._outbox.intent(name).call
-        try:
-            self._outbox.send(name, call)
-        except RevertError as error:
-            raise RevertError(
-                f"the contract Oracle refused: {error.reason or 'no reason given'}",
-                hint="see `tallystick oracle status REQUEST`",
-                reason=error.reason,
-            ) from error
+        send_once(self._outbox, name, call, contract="Oracle", hint="see `tallystick oracle status REQUEST`")
 
 
 def _bytes32(text: str, what: str) -> bytes:

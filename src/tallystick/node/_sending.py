@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from tallystick.errors import NotFoundError, RevertError
 from tallystick.proof import Clock, Party
 
 from ._settings import ChainSettings
 from ._workspace import Workspace
 
 if TYPE_CHECKING:
-    from tallystick.chain import Account, Chain, Outbox
+    from tallystick.chain import Account, Call, Chain, Outbox
 
-__all__ = ["open_outbox"]
+__all__ = ["open_outbox", "send_once"]
 
 
 @contextmanager
@@ -42,3 +43,30 @@ def open_outbox(
     finally:
         if chain is None:
             reached.close()
+
+
+def send_once(outbox: Outbox, name: str, call: Call, *, contract: str, hint: str) -> None:
+    """Send a call under its intent's name, or again what an earlier run kept under that name.
+
+    Args:
+        outbox: of the account that sends.
+        name: of the intent.
+        call: what to send when nothing is kept yet.
+        contract: its name, for people.
+        hint: what a person can do when the contract refuses.
+
+    Raises:
+        RevertError: the contract refused.
+    """
+    with suppress(NotFoundError):
+        # What was refused before may be right now: an approval came, a step is over, a bond was paid.
+        outbox.retry(name)
+        call = outbox.intent(name).call
+    try:
+        outbox.send(name, call)
+    except RevertError as error:
+        raise RevertError(
+            f"the contract {contract} refused: {error.reason or 'no reason given'}",
+            hint=hint,
+            reason=error.reason,
+        ) from error
