@@ -14,7 +14,10 @@ from tallystick.errors import MissingExtraError
 
 def test_every_name_of_the_door_is_there() -> None:
     for room in (tallystick.chain, tallystick.testing):
-        assert room.__all__ == sorted(room.__all__, key=lambda name: (name[0].islower(), name))
+        # Constants, then classes, then functions, as the linter keeps them.
+        assert room.__all__ == sorted(
+            room.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name)
+        )
         for name in room.__all__:
             assert getattr(room, name) is not None
         assert dir(room) == room.__all__
