@@ -20,7 +20,7 @@ def test_every_name_of_the_door_is_there() -> None:
         )
         for name in room.__all__:
             assert getattr(room, name) is not None
-        assert dir(room) == room.__all__
+        assert dir(room) == sorted(room.__all__)
         with pytest.raises(AttributeError, match="no attribute 'nothing'"):
             _ = room.nothing
 
