@@ -4,13 +4,18 @@
     ├─ InputError               the caller gave something that cannot be used
     │  ├─ AccessDeniedError     a permit, a control or a rule of oversight says no
     │  ├─ ConfigurationError    a setting, a workspace or a profile does not fit
+    │  ├─ ConflictError         the same id was used before, for something else
     │  ├─ DataError             a table or a file cannot be used for learning
     │  ├─ DeadlineError         the time for it is over
     │  ├─ DisclosureError       a field that is not there, or a payload that is not kept
     │  ├─ KeyFileError          wrong passphrase, damaged or badly protected key file
+    │  ├─ LegalHoldError        a legal hold keeps it from being disposed of or erased
     │  ├─ ModelInputError       an input that the model cannot score
     │  ├─ NotFoundError         no such statement, party or file
+    │  │  └─ DisposedError      it was disposed of when its retention was over
+    │  ├─ PaymentError          a payment message that cannot be used
     │  ├─ PolicyError           a verifier's policy that is malformed or can never be met
+    │  ├─ RateLimitError        more asks than are allowed in this time
     │  ├─ RetiredModelError     a model that is no longer in use
     │  └─ StatementError        a statement outside the profile, its kind's schema or its bounds
     ├─ EvidenceError            what another party handed over does not hold
@@ -35,6 +40,7 @@
     │  ├─ ClockError            the clock stands before what is already written
     │  ├─ LockedError           another process writes here
     │  ├─ MissingExtraError     a part that is not installed
+    │  ├─ OverloadedError       more is waiting than can be answered in time
     │  ├─ ScorerUnreachableError somebody else's scorer gave no answer
     │  └─ StorageError          reading or writing failed; nothing more is written
     │     ├─ DamagedError       what stands on the disk is not what was written
@@ -55,17 +61,20 @@ __all__ = [
     "ChainUnreachableError",
     "ClockError",
     "ConfigurationError",
+    "ConflictError",
     "DamagedError",
     "DataError",
     "DeadlineError",
     "DefectError",
     "DisclosureError",
+    "DisposedError",
     "EncodingError",
     "EvidenceError",
     "ForkError",
     "FundsError",
     "InputError",
     "KeyFileError",
+    "LegalHoldError",
     "LockedError",
     "MissingExtraError",
     "ModelFileError",
@@ -73,8 +82,11 @@ __all__ = [
     "NonceError",
     "NotFoundError",
     "NoteError",
+    "OverloadedError",
+    "PaymentError",
     "PolicyError",
     "ProofError",
+    "RateLimitError",
     "ReceiptError",
     "RetiredModelError",
     "RevertError",
@@ -122,6 +134,10 @@ class ConfigurationError(InputError):
     code = "input.configuration"
 
 
+class ConflictError(InputError):
+    code = "input.conflict"
+
+
 class DataError(InputError):
     code = "input.data"
 
@@ -138,6 +154,10 @@ class KeyFileError(InputError):
     code = "input.key-file"
 
 
+class LegalHoldError(InputError):
+    code = "input.legal-hold"
+
+
 class ModelInputError(InputError):
     code = "input.model"
 
@@ -146,8 +166,21 @@ class NotFoundError(InputError):
     code = "input.not-found"
 
 
+class DisposedError(NotFoundError):
+    code = "input.disposed"
+
+
+class PaymentError(InputError):
+    code = "input.payment"
+
+
 class PolicyError(InputError):
     code = "input.policy"
+
+
+class RateLimitError(InputError):
+    code = "input.rate-limit"
+    retryable = True
 
 
 class RetiredModelError(InputError):
@@ -280,6 +313,11 @@ class LockedError(SurroundingsError):
 
 class MissingExtraError(SurroundingsError):
     code = "surroundings.missing-extra"
+
+
+class OverloadedError(SurroundingsError):
+    code = "surroundings.overloaded"
+    retryable = True
 
 
 class ScorerUnreachableError(SurroundingsError):
