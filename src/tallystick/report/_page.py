@@ -121,6 +121,37 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """Several curves over the same axes, such as precision over recall.
+
+    Args:
+        title: the finding, a sentence.
+        measure: what goes upwards, with its unit.
+        over: what goes to the right, with its unit.
+        series: up to three: name and points (right, up), at least two each, in order; the first is drawn strongest.
+        right: both ends of the axis to the right.
+        up: both ends of the axis upwards.
+        percent: whether both axes are shares, shown as per cent.
+        mark: a place on the axis to the right to draw a reference line at, and what it means.
+        caption: how to read it.
+    """
+
+    title: str
+    measure: str
+    over: str
+    series: Sequence[tuple[str, Sequence[tuple[float, float]]]]
+    right: tuple[float, float] = (0.0, 1.0)
+    up: tuple[float, float] = (0.0, 1.0)
+    percent: bool = True
+    mark: tuple[float, str] | None = None
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.series) <= 3 or any(len(points) < 2 for _, points in self.series):
+            raise InputError("a picture of lines must have 1 to 3 series of at least 2 points")
+
+
+@dataclass(frozen=True, slots=True)
 class Amounts:
     """Bars from zero to the right, such as costs to compare: label, value >= 0, and the value as text.
 
@@ -227,7 +258,7 @@ class Points:
     items: Sequence[str]
 
 
-Part = Amounts | Bars | Calibration | Course | Curve | Forest | Grid | Points | Shares | TraceTree
+Part = Amounts | Bars | Calibration | Course | Curve | Forest | Grid | Lines | Points | Shares | TraceTree
 
 
 @dataclass(frozen=True, slots=True)

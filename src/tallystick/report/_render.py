@@ -46,6 +46,7 @@ def _template() -> tuple[Template, Any]:
         largest=_largest,
         frame=_frame,
         percent=lambda share: f"{share:.0%}",
+        fifths=_fifths,
         place=_place,
         radius=lambda count: f"{min(3 + math.sqrt(count), 11):.1f}",
         ticks=_ticks,
@@ -70,6 +71,12 @@ def _ticks(low: float, high: float) -> list[float]:
     return [
         round(n * step, 6) for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     ]
+
+
+def _fifths(ends: tuple[float, float]) -> list[float]:
+    """Return five places from one end of an axis to the other."""
+    low, high = ends
+    return [low + (high - low) * quarter / 4 for quarter in range(5)]
 
 
 def _frame(course: Course) -> tuple[float, float, float, float]:
