@@ -87,7 +87,7 @@ def test_a_page_is_well_formed_and_holds_every_part() -> None:
     found = parsed(page)
     assert page.startswith("<!doctype html>")
     assert {"svg", "table", "figcaption", "circle"} <= found.seen
-    assert page.count("<figure") == 10
+    assert page.count("<figure") == 11
 
 
 def test_a_page_asks_for_nothing_from_outside_and_runs_no_script() -> None:
