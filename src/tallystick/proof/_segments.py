@@ -71,6 +71,10 @@ class Segments:
             self._files.sync_directory(self._directory)
         self._end = places[-1]
 
+    def upcoming(self, index: int) -> int:
+        """First index of the segment that a batch goes to when it begins at ``index``."""
+        return self._firsts[-1] if self._firsts and self._end < self._segment_size else index
+
     def _segment_for(self, index: int) -> File:
         if self._firsts and self._end < self._segment_size:
             return self._file(self._firsts[-1])
