@@ -11,7 +11,12 @@ from tallystick.proof import Kind
 
 __all__ = ["KINDS", "REMARKS"]
 
-KINDS: Final = (Kind("label.reported", {}, "what a payment turned out to be"),)
+KINDS: Final = (
+    Kind("case.judged", {}, "a person says what a payment is"),
+    Kind("case.opened", {"until": "count"}, "an alert waits for a person"),
+    Kind("case.taken", {}, "a person works on a case"),
+    Kind("label.reported", {}, "what a payment turned out to be"),
+)
 
 REMARKS: Final = {
     ("decision.made", "model"): "that the inputs are the payment's is {by}'s word",
