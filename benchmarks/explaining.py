@@ -3,6 +3,8 @@
 The trees are grown by LightGBM, so that its own `pred_contrib` explains the very same ones in the same process. Both
 must agree before anything is measured. The figure is the whole way from a row of decimal texts to parts by name; the
 peers start from an array of floats.
+
+Many rows at once start from int16 inputs, as a service that scores them has them.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from benchmarks.scoring import median_s
 
 TREES, DEPTH, WIDTH, ROWS = 50, 4, 30, 10_000
 REACH_US = 300
+MANY_REACH_US = {128: 25, 8: 60}  # by rows at once
 
 
 def explain(scale: float = 1.0) -> list[Row]:
@@ -25,7 +28,7 @@ def explain(scale: float = 1.0) -> list[Row]:
         scale: below 1 repeats less often.
 
     Returns:
-        Microseconds for one row.
+        Microseconds for one row, alone and among others.
     """
     os.environ["OMP_NUM_THREADS"] = "1"  # read by LightGBM when it is loaded
     import numpy as np
@@ -51,7 +54,26 @@ def explain(scale: float = 1.0) -> list[Row]:
         name: 1e6 * (many_s / ROWS if work is None else median_s(work, often)) for name, work in peers.items()
     }
     own = 1e6 * median_s(partial(model.contributions, row), often)
-    return [Row(f"explain {TREES} trees", own, "us", REACH_US, "<=", took)]
+    return [Row(f"explain {TREES} trees", own, "us", REACH_US, "<=", took), *_many(model, rows, often, own)]
+
+
+def _many(model: Any, rows: Any, often: int, alone: float) -> list[Row]:
+    """Measure the parts of many rows at once; they must be those of each row alone."""
+    import numpy as np
+
+    inputs, cells = rows.astype(np.int16), {f"f{i}": str(int(value)) for i, value in enumerate(rows[0])}
+    if not np.allclose(
+        model.contributions_inputs_many(inputs[:1])[0], [*model.contributions(cells).values()]
+    ):
+        raise RuntimeError("many rows must be explained as each alone")
+    made = []
+    for count, reach in MANY_REACH_US.items():
+        some = inputs[:count]
+        took = 1e6 * median_s(partial(model.contributions_inputs_many, some), often) / count
+        told = 1e6 * median_s(partial(model.reasons_inputs_many, some, 4), often) / count
+        peers = {"one row alone": alone, "with four reasons and their texts": told}
+        made.append(Row(f"explain/{count} rows at once", took, "us", reach, "<=", peers))
+    return made
 
 
 def _grow(rows: Any, dice: Any) -> Any:

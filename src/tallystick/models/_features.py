@@ -130,6 +130,15 @@ class NumericFeature:
             result[:, 1] = np.where(gap, ONE, 0)
         return result
 
+    def cell(self, inputs: Sequence[int]) -> str | None:
+        """Return a cell that gives these inputs; None for a gap."""
+        if self.gaps and inputs[1]:
+            return None
+        value = self.offset + self.step * int(inputs[0])
+        digits = f"{abs(value):0{self.decimals + 1}d}"
+        whole, fraction = digits[: len(digits) - self.decimals], digits[len(digits) - self.decimals :]
+        return f"{'-' if value < 0 else ''}{whole}{'.' if fraction else ''}{fraction}"
+
     def is_outside(self, cell: str | None) -> bool:
         """Say whether a cell is a number beyond the range, which scoring clips or refuses."""
         return cell is not None and not self.low <= self._steps(cell) <= self.high
@@ -204,6 +213,10 @@ class CategoryFeature:
         if self.gaps:
             result[places < 0, -1] = ONE
         return result
+
+    def cell(self, inputs: Sequence[int]) -> str | None:
+        """Return a cell that gives these inputs; None for a gap or an unknown code."""
+        return next((code for code, value in zip(self.codes, inputs, strict=False) if value), None)
 
     def describe(self, cell: str | None) -> str:
         """Say in plain words what the cell holds."""

@@ -91,8 +91,18 @@ class LinearModel(IntegerModel):
     def contributions(self, row: Row, *, head: int = 0) -> Mapping[str, int]:
         """Return every feature's exact part of (score - base score), by feature name."""
         check_head(head, self.heads)
-        inputs, weights = self.quantiser.inputs(row), self.weights[head]
-        return {
-            name: sum(weights[i] * (inputs[i] - self.centre[i]) for i in self.quantiser.places(name))
-            for name in self.quantiser.names
-        }
+        parts = self._parts(self.quantiser.inputs(row), head)
+        return dict(zip(self.quantiser.names, parts, strict=True))
+
+    def _parts(self, inputs: Sequence[int], head: int) -> list[int]:
+        weights, centre = self.weights[head], self.centre
+        spans = map(self.quantiser.places, self.quantiser.names)
+        return [sum(weights[i] * (inputs[i] - centre[i]) for i in span) for span in spans]
+
+    def _parts_many(self, inputs: NDArray[np.int16], head: int) -> NDArray[np.float64]:
+        import numpy as np
+
+        moved = inputs.astype(np.int64) - np.array(self.centre, dtype=np.int64)
+        parts = moved * np.array(self.weights[head], dtype=np.int64)
+        # Every sum stays below 2^43, so float64 holds it exactly.
+        return np.asarray(np.add.reduceat(parts, self.quantiser.starts, axis=1), dtype=np.float64)

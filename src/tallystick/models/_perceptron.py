@@ -160,20 +160,28 @@ class PerceptronModel(IntegerModel):
             MissingExtraError: numpy is not installed.
         """
         check_head(head, self.heads)
-        names = self.quantiser.names
-        if len(names) > MAX_PLAYERS:
+        self._check_players()
+        need_numpy("explaining a perceptron")
+        parts = self._parts(self.quantiser.inputs(row), head)
+        return dict(zip(self.quantiser.names, parts, strict=True))
+
+    def _check_players(self) -> None:
+        players = len(self.quantiser.names)
+        if players > MAX_PLAYERS:
             raise ModelInputError(
-                f"a perceptron can be explained with at most {MAX_PLAYERS} features, got {len(names)}",
+                f"a perceptron can be explained with at most {MAX_PLAYERS} features, got {players}",
                 hint="ask without reasons, or fit trees",
             )
-        need_numpy("explaining a perceptron")
+
+    def _parts(self, inputs: Sequence[int], head: int) -> list[float]:
         import numpy as np
 
-        row_inputs = np.array(self.quantiser.inputs(row), dtype=np.int16)
+        self._check_players()
+        names = self.quantiser.names
         owner = np.repeat(np.arange(len(names)), [len(self.quantiser.places(name)) for name in names])
         members = np.arange(1 << len(names))[:, None] >> np.arange(len(names)) & 1 == 1
-        coalitions = np.where(members[:, owner], row_inputs, np.array(self.centre, dtype=np.int16))
-        return dict(zip(names, _shapley(self._score_many(coalitions)[:, head], members), strict=True))
+        row, centre = np.array(inputs, dtype=np.int16), np.array(self.centre, dtype=np.int16)
+        return _shapley(self._score_many(np.where(members[:, owner], row, centre))[:, head], members)
 
 
 def _shapley(values: NDArray[np.int64], members: NDArray[np.bool_]) -> list[float]:

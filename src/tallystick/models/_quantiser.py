@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -62,6 +62,25 @@ class Quantiser:
     def places(self, name: str) -> range:
         """Return which inputs a feature fills."""
         return self._places[name]
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Every feature's first input, in order."""
+        return tuple(self._places[name].start for name in self.names)
+
+    def cells(self, names: Iterable[str], inputs: Sequence[int]) -> dict[str, str | None]:
+        """Return cells that give these inputs: what is left of the ones measured.
+
+        Args:
+            names: of the features that are asked for.
+            inputs: a whole row's, as many as `width`.
+
+        Returns:
+            By name: the number that the input stands for, with the feature's decimals (the true one may lie half a
+            step beside it, or beyond the range); the code; None for a gap or, for a category, an unknown code.
+        """
+        by_name, places = self._by_name, self._places
+        return {name: by_name[name].cell(inputs[places[name].start : places[name].stop]) for name in names}
 
     def inputs(self, row: Row) -> list[int]:
         """Turn one row into int16 inputs.

@@ -15,7 +15,7 @@ Source: Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9 (the game); Owen 197
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -31,10 +31,12 @@ KEPT_PLACES: Final = 1 << 20  # what is kept prepared between rows; larger model
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """The leaves of some trees of one head that can be reached and count for something.
 
     Args:
+        trees: how many.
+        leaves: which leaf of these trees each is, tree by tree.
         inputs: which input each step of a leaf's path asks, shape (depth, leaves).
         thresholds: int16, what it is compared with.
         rights: whether the path goes right there.
@@ -45,6 +47,8 @@ class _Block:
         starts: weight of the point * leaf, shape (points, leaves).
     """
 
+    trees: int
+    leaves: NDArray[np.intp]
     inputs: NDArray[np.intp]
     thresholds: NDArray[np.int16]
     rights: NDArray[np.bool_]
@@ -73,6 +77,7 @@ class TreeParts:
         counts: NDArray[np.uint32],
     ) -> None:
         self._arrays = (features, thresholds, leaves, counts)
+        self.features, self.thresholds = features, thresholds
         self.depth = leaves.shape[1].bit_length() - 1
         self._step = max(1, BLOCK_PLACES // (leaves.shape[1] * self.depth))
         self._kept = tuple(self._prepared()) if leaves.size * self.depth <= KEPT_PLACES else None
@@ -86,9 +91,13 @@ class TreeParts:
         import numpy as np
 
         row, parts = np.array(inputs, dtype=np.int16), np.zeros(len(inputs))
-        for block in self._kept or self._prepared():
+        for block in self.blocks():
             parts += _explain(block, row, self.depth)
         return parts
+
+    def blocks(self) -> Iterable[Block]:
+        """The trees' leaves, prepared: kept, or made anew for a model too large for that."""
+        return self._kept or self._prepared()
 
     @cached_property
     def expected(self) -> float:
@@ -103,7 +112,7 @@ class TreeParts:
             total += float(np.vdot(weights, leaves[part].astype(np.float64)))
         return total
 
-    def _prepared(self) -> Iterator[_Block]:
+    def _prepared(self) -> Iterator[Block]:
         for first in range(0, len(self._arrays[0]), self._step):
             yield _block(*(array[first : first + self._step] for array in self._arrays))
 
@@ -117,7 +126,7 @@ def _points(depth: int) -> tuple[Any, Any]:
     return (at + 1) / 2, weights / 2
 
 
-def _paths(depth: int) -> tuple[Any, Any]:
+def paths(depth: int) -> tuple[Any, Any]:
     """Return node and turn of every step of every leaf's path, shape (leaves, depth) each."""
     import numpy as np
 
@@ -130,7 +139,7 @@ def _shares(thresholds: Any, counts: Any) -> Any:
     import numpy as np
 
     depth = counts.shape[1].bit_length() - 1
-    nodes, rights = _paths(depth)
+    nodes, rights = paths(depth)
     reached, levels = counts.astype(np.float64), []
     for _ in range(depth):
         pairs = reached.reshape(len(counts), -1, 2)
@@ -141,11 +150,11 @@ def _shares(thresholds: Any, counts: Any) -> Any:
     return np.where(rights, 1 - lefts, lefts)
 
 
-def _block(features: Any, thresholds: Any, leaves: Any, counts: Any) -> _Block:
+def _block(features: Any, thresholds: Any, leaves: Any, counts: Any) -> Block:
     import numpy as np
 
     depth = leaves.shape[1].bit_length() - 1
-    nodes, rights = _paths(depth)
+    nodes, rights = paths(depth)
     cuts = thresholds[:, nodes]
     kept = (leaves != 0) & ~((cuts == INT16_HIGH) & rights).any(axis=2)
 
@@ -158,7 +167,9 @@ def _block(features: Any, thresholds: Any, leaves: Any, counts: Any) -> _Block:
     np.multiply.at(shares, (first[step, leaf], leaf), shares[step, leaf])
     shares[step, leaf] = 1.0
     points, weights = _points(depth)
-    return _Block(
+    return Block(
+        len(features),
+        np.flatnonzero(kept),
         inputs,
         steps(cuts),
         steps(rights),
@@ -170,10 +181,24 @@ def _block(features: Any, thresholds: Any, leaves: Any, counts: Any) -> _Block:
     )
 
 
-def _explain(block: _Block, row: NDArray[np.int16], depth: int) -> NDArray[np.float64]:
+def _explain(block: Block, row: NDArray[np.int16], depth: int) -> NDArray[np.float64]:
     import numpy as np
 
-    met = (row[block.inputs] > block.thresholds) == block.rights
+    parts = parts_of_met(block, (row[block.inputs] > block.thresholds) == block.rights, depth)
+    summed: NDArray[Any] = np.bincount(block.inputs.reshape(-1), parts.reshape(-1), minlength=len(row))
+    return summed
+
+
+def parts_of_met(block: Block, met: NDArray[np.bool_], depth: int) -> NDArray[np.float64]:
+    """Return what every step of every leaf's path adds to its input's part, shape (depth, leaves).
+
+    Args:
+        block: the leaves.
+        met: whether the row goes the path's way at a step, the same shape; overwritten.
+        depth: of the trees.
+    """
+    import numpy as np
+
     flat = met.reshape(-1)
     flat[block.firsts[~flat[block.repeats]]] = False
     flat[block.repeats] = True
@@ -188,6 +213,4 @@ def _explain(block: _Block, row: NDArray[np.int16], depth: int) -> NDArray[np.fl
     for step in range(depth - 2, -1, -1):
         others[:, step] *= after
         after = after * factors[:, step]
-    parts = others.sum(axis=0) * (ones - block.shares)
-    summed: NDArray[Any] = np.bincount(block.inputs.reshape(-1), parts.reshape(-1), minlength=len(row))
-    return summed
+    return np.asarray(others.sum(axis=0) * (ones - block.shares), dtype=np.float64)

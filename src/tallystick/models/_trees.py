@@ -30,6 +30,7 @@ from tallystick.models._packing import Packed, pack_int16
 from tallystick.models._table import Row
 from tallystick.models._tree_explaining import TreeParts
 from tallystick.models._tree_scoring import PreparedTrees, prepare, score
+from tallystick.models._tree_tables import MAX_ENTRIES, PartTables, tables_of
 from tallystick.proof import encode_base64
 
 if TYPE_CHECKING:
@@ -240,5 +241,25 @@ class TreeModel(IntegerModel):
         """
         check_head(head, self.heads)
         need_numpy("explaining trees")
-        parts = self._explaining[head].explain(self.quantiser.inputs(row)).tolist()
-        return {name: sum(parts[i] for i in self.quantiser.places(name)) for name in self.quantiser.names}
+        parts = self._parts(self.quantiser.inputs(row), head)
+        return dict(zip(self.quantiser.names, parts, strict=True))
+
+    def _parts(self, inputs: Sequence[int], head: int) -> list[float]:
+        parts = self._explaining[head].explain(inputs).tolist()
+        return [sum(parts[i] for i in self.quantiser.places(name)) for name in self.quantiser.names]
+
+    @cached_property
+    def _part_tables(self) -> tuple[PartTables | None, ...]:
+        """Each head's parts, worked out beforehand; None where the tables would be too large to keep."""
+        import numpy as np
+
+        widths = [feature.width for feature in self.quantiser.features]
+        owners = np.repeat(np.arange(len(widths)), widths)
+        allowed = MAX_ENTRIES // self.heads
+        return tuple(tables_of(trees, owners, allowed=allowed) for trees in self._explaining)
+
+    def _parts_many(self, inputs: NDArray[np.int16], head: int) -> NDArray[np.float64]:
+        tables = self._part_tables[head]
+        if tables is None:
+            return super()._parts_many(inputs, head)
+        return tables.explain(inputs, len(self.quantiser.names))
