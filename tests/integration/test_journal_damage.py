@@ -14,7 +14,7 @@ PARTY = Party.create("Clinic North")
 HOME = Path("/data/journal")
 TITLES = [f"number {at}" for at in range(7)]
 # Everything in these can be computed from segments and checkpoints; a lock holds no truth at all.
-DERIVABLE = {"hashes", "offsets", "marks", "lock"}
+DERIVABLE = {"hashes", "kinds", "kinds.names", "offsets", "marks", "lock"}
 
 
 def made() -> ForgetfulFiles:
@@ -81,7 +81,7 @@ def test_every_changed_byte_is_detected_or_written_anew(hashed: str, mask: int) 
                     "derived anew"
                 )
                 quiet.add(path.name)
-    assert quiet <= {"00", "01", "02", "offsets", "marks", "lock"}
+    assert quiet <= {"00", "01", "02", "kinds", "kinds.names", "offsets", "marks", "lock"}
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_a_changed_entry_is_named(hashed: str, index: int) -> None:
             reader.statement(index)
 
 
-@pytest.mark.parametrize("name", ["hashes", "offsets", "marks"])
+@pytest.mark.parametrize("name", ["hashes", "kinds", "kinds.names", "offsets", "marks"])
 def test_derivable_files_may_be_deleted(name: str) -> None:
     files = made()
     before = {path: files.content(path) for path in files.paths()}

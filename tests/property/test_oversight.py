@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -37,8 +37,12 @@ class Memory:
     def size(self) -> int:
         return len(self.listed)
 
-    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
-        yield from self.listed[start:stop]
+    def entries(
+        self, start: int = 0, stop: int | None = None, *, kinds: Collection[str] | None = None
+    ) -> Iterator[Entry]:
+        for entry in self.listed[start:stop]:
+            if kinds is None or entry.statement.kind in kinds:
+                yield entry
 
     def entry(self, id_or_index: str | int) -> Entry:
         for entry in self.listed:

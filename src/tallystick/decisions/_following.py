@@ -46,7 +46,6 @@ class Said:
 
     def __init__(self, node: Journalled, kind: str) -> None:
         self._node, self._kind = node, kind
-        self._mark = f'"kind":"{kind}"'.encode()
         self._said: dict[str, Mapping[str, Any] | None] = {}
         self._read = 0
 
@@ -72,16 +71,16 @@ class Said:
 
     def _catch_up(self) -> None:
         journal = self._node.journal
-        for entry in journal.entries(self._read, journal.size):
+        size = journal.size
+        for entry in journal.entries(self._read, size, kinds=(self._kind,)):
             self._read = entry.index + 1
-            if self._mark not in entry.bytes or entry.statement.kind != self._kind:
-                continue
             try:
                 sealed = journal.payload(entry.id)
             except DisclosureError:
                 sealed = b""
             request = entry.statement.body["request"]
             self._said.setdefault(request, sealed if isinstance(sealed, dict) else None)
+        self._read = size
 
 
 class Following(ABC):

@@ -393,10 +393,8 @@ class Registry:
     def _catch_up(self) -> None:
         """Read what was stated since the last look."""
         size = self._journal.size
-        for entry in self._journal.entries(self._read, size):
-            take = _READERS.get(entry.statement.kind)
-            if take is not None:
-                take(self._versions, entry)
+        for entry in self._journal.entries(self._read, size, kinds=_READERS.keys()):
+            _READERS[entry.statement.kind](self._versions, entry)
         self._read = size
 
 

@@ -67,10 +67,8 @@ class Evidence:
             since: microseconds, claimed times from here on.
             until: microseconds, claimed times before this.
         """
-        for entry in self.journal.entries():
-            said = entry.statement
-            fits = not kind or said.kind == kind or (kind.endswith(".") and said.kind.startswith(kind))
-            if fits and said.at >= since and (until is None or said.at < until):
+        for entry in self.journal.entries(kinds=(kind,) if kind else None):
+            if since <= entry.statement.at and (until is None or entry.statement.at < until):
                 yield entry
 
     def find(self, text: str) -> Entry:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelChain", "open_model_chain"]
 
-_KINDS = (b'"kind":"evaluation.', b'"kind":"model.')
-
 
 class ModelChain:
     """The contract `Models` as one party uses it; made by `open_model_chain`.
@@ -62,12 +60,8 @@ class ModelChain:
             ChainError: not mined in time; it is kept and goes on later.
         """
         sent, refused = 0, None
-        for entry in self._journal.entries():
-            # Most entries are of no concern; their bytes are canonical, so the kind can be looked for.
-            if not any(kind in entry.bytes for kind in _KINDS):
-                continue
-            rule = self._rules.get(entry.statement.kind)
-            call = None if rule is None else rule(entry)
+        for entry in self._journal.entries(kinds=self._rules.keys()):
+            call = self._rules[entry.statement.kind](entry)
             if call is None:
                 continue
             try:

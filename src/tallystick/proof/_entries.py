@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from tallystick.proof._kinds_index import fits_kinds, kinds_of
 from tallystick.proof._merkle import leaf_hash, leaf_hashes
 from tallystick.proof._statements import Statement, parse_statement
 from tallystick.proof._store import Store
 
-__all__ = ["Entry", "walk_entries"]
+__all__ = ["Entry", "walk_entries", "walk_kinds"]
+
+_FEW = (
+    200  # entries of a block that are read one by one; more of them cost as much as walking through the block
+)
 
 
 class Entry:
@@ -70,3 +75,25 @@ def walk_entries(store: Store, start: int, stop: int) -> Iterator[Entry]:
             # Which one it is shows when each is read by its own path.
             entries = [store.read(first + at)[0] for at in range(len(entries))]
         yield from map(Entry, range(first, first + len(entries)), entries, leaves)
+
+
+def walk_kinds(store: Store, start: int, stop: int, kinds: Collection[str]) -> Iterator[Entry]:
+    """Walk over the entries of some kinds, found by the index of kinds; each is proved before it is given out.
+
+    Raises:
+        DamagedError: an entry is not what was signed.
+    """
+    wanted = frozenset(kind.encode() for kind in kinds)
+    for first, marks in store.kinds.marked(start, stop, wanted):
+        if marks.count(1) > _FEW:
+            for entry in walk_entries(store, first, first + len(marks)):
+                if marks[entry.index - first] and fits_kinds(kinds_of([entry.bytes])[0], wanted):
+                    yield entry
+            continue
+        at = marks.find(1)
+        while at >= 0:
+            data = store.read(first + at)[0]
+            # The index is only believed in what it leaves out; what it finds is looked at.
+            if fits_kinds(kinds_of([data])[0], wanted):
+                yield Entry(first + at, data)
+            at = marks.find(1, at + 1)

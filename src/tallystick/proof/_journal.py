@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +37,7 @@ from tallystick.proof._commitments import open_fields
 from tallystick.proof._cosigned import Cosigned
 from tallystick.proof._drafts import ClockBounds, Draft, time_of
 from tallystick.proof._encoding import encode_base64, encode_base64url
-from tallystick.proof._entries import Entry, walk_entries
+from tallystick.proof._entries import Entry, walk_entries, walk_kinds
 from tallystick.proof._files import Files, OsFiles, make_directories
 from tallystick.proof._keys import Randomness
 from tallystick.proof._kinds import STANDARD_KINDS, Kinds
@@ -330,14 +330,24 @@ class Journal:
         """Read a statement; see `entry`."""
         return self.entry(id_or_index).statement
 
-    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+    def entries(
+        self, start: int = 0, stop: int | None = None, *, kinds: Collection[str] | None = None
+    ) -> Iterator[Entry]:
         """Walk over entries; each part is hashed again up to the signed root before it is given out.
+
+        Args:
+            start: first entry.
+            stop: the entry behind the last; the journal's size when None.
+            kinds: only these, found by an index that `verify` checks; ``noun.`` takes all verbs of a noun.
 
         Raises:
             DamagedError: an entry is not what was signed.
         """
         size = self._store.head.size
-        return walk_entries(self._store, max(0, start), size if stop is None else min(stop, size))
+        start, stop = max(0, start), size if stop is None else min(stop, size)
+        if kinds is None:
+            return walk_entries(self._store, start, stop)
+        return walk_kinds(self._store, start, stop, [kinds] if isinstance(kinds, str) else kinds)
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
         """Make the inclusion path of an entry; checked against the signed root before it is given out.

@@ -61,6 +61,7 @@ def recover(store: Store, check: Callable[[Checkpoint], None]) -> Recovery:
     if tree is None:
         raise _locate(store, head)
     store.take_up(head, tree)
+    _write_kinds(store, start)
     _write_derived(store, start, head.size)
     cut += store.segments.cut(head.size)
     store.synced = 0 if rebuilt else synced
@@ -78,6 +79,7 @@ def take_up_for_reading(store: Store, check: Callable[[Checkpoint], None]) -> No
     head = store.heads.durable()
     check(head)
     store.segments.refresh()
+    store.kinds.refresh()
     tree = store.hashes.tree(head.size)
     if tree.root() != head.root:
         raise DamagedError("the stored hashes do not have the signed root", hint="open it once for writing")
@@ -98,6 +100,7 @@ def verify_store(store: Store, progress: Progress | None = None) -> None:
         leaves = leaf_hashes(entries)
         if store.segments.read_offsets(first, len(places)) != tuple(places):
             raise _first_wrong_place(store, head, first, places)
+        store.kinds.check(first, entries)
         done = 0
         while done < len(leaves):
             stop = min(len(leaves), signed.size - first) if signed else len(leaves)
@@ -149,12 +152,22 @@ def _derived(store: Store, start: int, head: Checkpoint) -> Tree | None:
     return tree if (tree.size, tree.root()) == (head.size, head.root) else None
 
 
+def _write_kinds(store: Store, stop: int) -> None:
+    """Write the kinds before ``stop`` that no opening has written yet; only an older journal, or a damaged index, has any."""
+    start = store.kinds.begin(stop)
+    for first, entries, _ in store.segments.passes(start, stop):
+        store.kinds.derive(first, entries)
+    if start < stop:
+        store.kinds.sync()
+
+
 def _write_derived(store: Store, start: int, size: int) -> None:
-    """Write hashes and places from ``start`` on wherever other bytes are stored."""
+    """Write hashes, kinds and places from ``start`` on wherever other bytes are stored."""
     tree = store.hashes.tree(start)
     for first, entries, places in store.segments.passes(start, size):
         if store.segments.read_offsets(first, len(places)) != tuple(places):
             store.segments.write_offsets(first, places)
+        store.kinds.derive(first, entries)
         parts = tree.extend(leaf_hashes(entries))
         wrong = [
             part

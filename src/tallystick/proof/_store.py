@@ -1,13 +1,13 @@
 """Entries, their tree and their signed heads on disk: a journal without the meaning of its statements.
 
 A directory holds ``journal.json`` (format and origin, written last: without it there is no journal), ``lock``,
-``segments/``, ``offsets``, ``hashes/``, ``checkpoints`` and ``marks``. What each file promises stands in `_segments`,
-`_hashes` and `_heads`.
+``segments/``, ``offsets``, ``kinds``, ``hashes/``, ``checkpoints`` and ``marks``. What each file promises stands in
+`_segments`, `_kinds_index`, `_hashes` and `_heads`.
 
 Order of a commit, and why a crash at each point is safe:
 
 1. entries into the segment, sync — a crash leaves entries that no checkpoint covers: recovery cuts them;
-2. hashes and offsets, without a sync — derivable from the entries;
+2. hashes, offsets and kinds, without a sync — derivable from the entries;
 3. the checkpoint is signed, written, synced — a torn record is cut with what it would have covered;
 4. only now the mark for readers moves, the head in memory changes and the caller hears of it.
 
@@ -25,6 +25,7 @@ from tallystick.proof._encoding import check_format, format_json, parse_json
 from tallystick.proof._files import Files, Lock, make_directories, read_whole, write_atomically
 from tallystick.proof._hashes import REBUILD, Hashes, Tree
 from tallystick.proof._heads import Heads, create_heads
+from tallystick.proof._kinds_index import KindsIndex
 from tallystick.proof._merkle import (
     EMPTY_ROOT,
     consistency_path,
@@ -44,6 +45,7 @@ SYNC_INTERVAL = (
     65_536  # entries after which hashes and offsets are synced: what an unclean opening reads at most
 )
 _FORMAT = "tallystick/journal"
+_OWN_NAMES = {"checkpoints", "hashes", "kinds", "kinds.names", "lock", "marks", "offsets", "segments"}
 _CACHED_LEVEL = 8  # hashes from this level on are kept in memory: 1/256 of the entries
 _CACHE_LIMIT = 65_536  # hashes, about 10 MB
 
@@ -69,6 +71,7 @@ class Store:
             self.heads = Heads(files, directory, write=write)
             self.hashes = Hashes(files, directory, write=write)
             self.segments = Segments(files, directory, write=write, segment_size=segment_size)
+            self.kinds = KindsIndex(files, directory, write=write)
         except BaseException:
             self._unlock()
             raise
@@ -95,6 +98,7 @@ class Store:
         """
         leaves = leaf_hashes(entries)
         self.segments.append(entries, index=self.head.size)
+        self.kinds.write(self.head.size, entries)
         self.hashes.write(self._tree.extend(leaves))
         self.sign_head(sign)
         if self.head.size - self.synced >= SYNC_INTERVAL:
@@ -109,9 +113,10 @@ class Store:
         self.head = head
 
     def sync_derived(self) -> None:
-        """Make hashes and offsets durable, then remember up to where they are."""
+        """Make hashes, offsets and kinds durable, then remember up to where they are."""
         size = self.head.size
         self.segments.sync_offsets()
+        self.kinds.sync()
         self.hashes.sync()
         self.heads.mark_synced(size)
         self.synced = size
@@ -209,6 +214,7 @@ class Store:
     def close(self) -> None:
         """Close all files and give the lock back."""
         self.segments.close()
+        self.kinds.close()
         self.hashes.close()
         self.heads.close()
         self._unlock()
@@ -255,7 +261,7 @@ def create_store(files: Files, directory: Path, origin: str, sign: Sign) -> None
     make_directories(files, directory)
     strange = {
         name for name in files.list(directory)
-        if not name.startswith(".") and name not in {"checkpoints", "hashes", "lock", "marks", "offsets", "segments"}
+        if not name.startswith(".") and name not in _OWN_NAMES
     }  # fmt: skip
     if strange:
         raise ConfigurationError(
