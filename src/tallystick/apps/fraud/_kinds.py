@@ -15,7 +15,39 @@ KINDS: Final = (
     Kind("case.judged", {}, "a person says what a payment is"),
     Kind("case.opened", {"until": "count"}, "an alert waits for a person"),
     Kind("case.taken", {}, "a person works on a case"),
+    Kind("epoch.ended", {"number": "count"}, "a member's share is destroyed: no token can be made any more"),
+    Kind(
+        "epoch.opened",
+        {
+            "commitment": "digest",
+            "members": "names",
+            "number": "count",
+            "proof": "text",
+            "since": "count",
+            "until": "count",
+        },
+        "a member takes part in an epoch of tokens",
+    ),
     Kind("label.reported", {}, "what a payment turned out to be"),
+    Kind(
+        "list.stated",
+        {"as_of": "count", "entries": "count", "epoch": "count", "number": "count", "root": "digest"},
+        "the list of reported payees, by its root",
+    ),
+    Kind(
+        "lookup.made",
+        {"count": "count", "epoch": "count", "member": "text", "purpose": "text"},
+        "payees were looked up",
+    ),
+    Kind(
+        "lookup.served",
+        {"asker": "text", "count": "count", "epoch": "count", "purpose": "text", "refused": "count?"},
+        "another bank's look-ups were answered",
+    ),
+    Kind("payee.disputed", {"epoch": "count", "reason": "text"}, "a payee's bank objects to a report"),
+    Kind("payee.removed", {"epoch": "count", "reason": "text"}, "a member finds a reported payee innocent"),
+    Kind("payee.reported", {"epoch": "count"}, "a customer reported a payee"),
+    Kind("payee.withdrawn", {"epoch": "count"}, "a report is taken back"),
 )
 
 REMARKS: Final = {
