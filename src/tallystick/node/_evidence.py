@@ -81,17 +81,13 @@ class Evidence:
             return self.journal.entry(int(text))
         if len(text) == 64:
             return self.journal.entry(text.lower())
-        found = (
-            [entry for entry in self.journal.entries() if entry.id.startswith(text.lower())]
-            if len(text) >= 6
-            else []
-        )
+        found = self.journal.indexes(text) if len(text) >= 6 else []
         if len(found) != 1:
             raise NotFoundError(
                 f"expected one statement {text}…, got {len(found)}",
                 hint="see `tallystick log`; give more digits",
             )
-        return found[0]
+        return self.journal.entry(found[0])
 
     def party_of_author(self, key: str) -> str | None:
         """Say whose author key (did:key) this is, by the newest cards known; None for a stranger's."""

@@ -7,7 +7,7 @@ but synced only every so often; recovery computes again what a crash may have ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tallystick.errors import DamagedError, NotFoundError
@@ -105,16 +105,15 @@ class Hashes:
         """Read packed hashes of one level; fewer when the file ends before."""
         return self._file(level).pread(HASH_SIZE * count, HASH_SIZE * index)
 
-    def find(self, leaf: bytes, *, size: int) -> int | None:
-        """Find a leaf hash among the first ``size``; the first place, or None."""
-        for start in range(0, size, _SEARCH):
-            packed = self.read(0, start, min(_SEARCH, size - start))
-            at = packed.find(leaf)
+    def search(self, beginning: bytes, start: int, stop: int) -> Iterator[int]:
+        """Search the leaf hashes ``start`` to ``stop``, one after the other, for those that begin so; their places."""
+        for first in range(start, stop, _SEARCH):
+            packed = self.read(0, first, min(_SEARCH, stop - first))
+            at = packed.find(beginning)
             while at >= 0:
                 if at % HASH_SIZE == 0:
-                    return start + at // HASH_SIZE
-                at = packed.find(leaf, at + 1)
-        return None
+                    yield first + at // HASH_SIZE
+                at = packed.find(beginning, at + 1)
 
     def sync(self) -> None:
         """Make all hashes durable."""

@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,10 +34,8 @@ from tallystick.proof._anchors import AnchorClaim
 from tallystick.proof._appending import Appending
 from tallystick.proof._cards import Card
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
-from tallystick.proof._commitments import open_fields
 from tallystick.proof._cosigned import Cosigned
 from tallystick.proof._drafts import ClockBounds, Draft, time_of
-from tallystick.proof._encoding import encode_base64, encode_base64url
 from tallystick.proof._entries import Entry, walk_entries, walk_kinds
 from tallystick.proof._files import Files, OsFiles, make_directories
 from tallystick.proof._keys import Randomness
@@ -44,7 +43,7 @@ from tallystick.proof._kinds import STANDARD_KINDS, Kinds
 from tallystick.proof._own_heads import check_own_head, is_signed_by, signing
 from tallystick.proof._parties import Clock, Party, system_clock
 from tallystick.proof._payloads import Payloads
-from tallystick.proof._receipts import Receipt
+from tallystick.proof._receipts import Receipt, make_opening
 from tallystick.proof._recovery import Progress, Recovery, recover, take_up_for_reading, verify_store
 from tallystick.proof._remembered import HeadFile, check_absent, check_remembered
 from tallystick.proof._segments import SEGMENT_SIZE
@@ -52,6 +51,8 @@ from tallystick.proof._statements import Statement, parse_statement
 from tallystick.proof._store import Sign, Store, create_store
 
 __all__ = ["Draft", "Entry", "Journal"]
+
+_digits = re.compile(r"[0-9a-f]{1,64}").fullmatch
 
 
 class Journal:
@@ -302,19 +303,23 @@ class Journal:
         Raises:
             NotFoundError: no such statement here.
         """
-        size = self._store.head.size
         if isinstance(id_or_index, int):
+            size = self._store.head.size
             if not 0 <= id_or_index < size:
                 raise NotFoundError(f"expected a statement below {size}, got {id_or_index}")
             return id_or_index
-        try:
-            leaf = bytes.fromhex(id_or_index)
-        except ValueError:
-            leaf = b""
-        found = self._store.hashes.find(leaf, size=size) if len(leaf) == 32 else None
+        found = next(self._indexes(id_or_index), None) if len(id_or_index) == 64 else None
         if found is None:
             raise NotFoundError("there is no such statement in this journal")
         return found
+
+    def indexes(self, beginning: str) -> list[int]:
+        """Find the places of all statements whose id begins with these hex digits."""
+        return sorted(self._indexes(beginning))
+
+    def _indexes(self, beginning: str) -> Iterator[int]:
+        text, size = beginning.lower(), self._store.head.size
+        return self._store.ids.find(text, size=size) if _digits(text) else iter(())
 
     def entry(self, id_or_index: str | int) -> Entry:
         """Read an entry; it and its path are hashed again.
@@ -435,17 +440,11 @@ class Journal:
             check_remembered(self._store, [checkpoint])
         entry, path = self._store.read(index, size=checkpoint.size)
         statement = parse_statement(entry)
-        opening = None if disclose is None else self._opening(statement, disclose)
+        opening = None
+        if disclose is not None:
+            opening = make_opening(*self._open_payload(statement), disclose)
         own = {self._cards[0].party: self._cards} if self._cards else {}
         return Receipt(statement, index, tuple(path), checkpoint, {**(cards or {}), **own}, anchor, opening)
-
-    def _opening(self, statement: Statement, paths: Sequence[str]) -> dict[str, Any]:
-        content, salt = self._open_payload(statement)
-        if isinstance(content, bytes):
-            if paths:
-                raise DisclosureError("the payload is of form bytes: it can be opened as a whole only")
-            return {"payload": encode_base64(content), "salt": encode_base64url(salt)}
-        return open_fields(content, salt, paths or list(content))
 
     def add_cosignatures(self, note: bytes) -> Checkpoint:
         """Keep what witnesses signed below one of this journal's checkpoints.

@@ -12,11 +12,19 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from tallystick.errors import CardError, EncodingError, NoteError, ReceiptError
+from tallystick.errors import CardError, DisclosureError, EncodingError, NoteError, ReceiptError
 from tallystick.proof._anchors import AnchorClaim, format_anchor, parse_anchor
 from tallystick.proof._cards import CARD_CHAIN_LIMIT, Card, parse_card
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, parse_tree_size
-from tallystick.proof._encoding import check_format, decode_base64, encode_base64, format_json, parse_json
+from tallystick.proof._commitments import open_fields
+from tallystick.proof._encoding import (
+    check_format,
+    decode_base64,
+    encode_base64,
+    encode_base64url,
+    format_json,
+    parse_json,
+)
 from tallystick.proof._statements import Statement, parse_statement
 
 __all__ = [
@@ -154,3 +162,21 @@ def _cards(document: Any) -> dict[str, tuple[Card, ...]]:
         if any(card.party != party for card in cards[party]):
             raise ReceiptError("a card must stand under its own party")
     return cards
+
+
+def make_opening(content: bytes | Mapping[str, Any], salt: bytes, paths: Sequence[str]) -> dict[str, Any]:
+    """Make what a receipt opens of a payload.
+
+    Args:
+        content: the whole payload, bytes or a record of fields.
+        salt: its salt.
+        paths: fields to open; none opens all, and a payload of bytes can only be opened as a whole.
+
+    Raises:
+        DisclosureError: there is no such field.
+    """
+    if not isinstance(content, bytes):
+        return open_fields(content, salt, paths or list(content))
+    if paths:
+        raise DisclosureError("the payload is of form bytes: it can be opened as a whole only")
+    return {"payload": encode_base64(content), "salt": encode_base64url(salt)}

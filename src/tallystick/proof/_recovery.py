@@ -116,6 +116,8 @@ def verify_store(store: Store, progress: Progress | None = None) -> None:
     for _ in checkpoints:  # what is left is of this size and was compared, or the file ends too early
         pass
     store.segments.check_lengths(head.size)
+    store.ids.check(head.size)
+    store.ids.build(head.size)
 
 
 def _up_to(found: Iterator[Checkpoint], head: Checkpoint) -> Iterator[Checkpoint]:

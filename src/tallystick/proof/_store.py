@@ -1,8 +1,8 @@
 """Entries, their tree and their signed heads on disk: a journal without the meaning of its statements.
 
 A directory holds ``journal.json`` (format and origin, written last: without it there is no journal), ``lock``,
-``segments/``, ``offsets``, ``kinds``, ``hashes/``, ``checkpoints`` and ``marks``. What each file promises stands in
-`_segments`, `_kinds_index`, `_hashes` and `_heads`.
+``segments/``, ``offsets``, ``kinds``, ``ids``, ``hashes/``, ``checkpoints`` and ``marks``. What each file promises stands
+in `_segments`, `_kinds_index`, `_ids_index`, `_hashes` and `_heads`.
 
 Order of a commit, and why a crash at each point is safe:
 
@@ -25,6 +25,7 @@ from tallystick.proof._encoding import check_format, format_json, parse_json
 from tallystick.proof._files import Files, Lock, make_directories, read_whole, write_atomically
 from tallystick.proof._hashes import REBUILD, Hashes, Tree
 from tallystick.proof._heads import Heads, create_heads
+from tallystick.proof._ids_index import IdsIndex
 from tallystick.proof._kinds_index import KindsIndex
 from tallystick.proof._merkle import (
     EMPTY_ROOT,
@@ -45,7 +46,7 @@ SYNC_INTERVAL = (
     65_536  # entries after which hashes and offsets are synced: what an unclean opening reads at most
 )
 _FORMAT = "tallystick/journal"
-_OWN_NAMES = {"checkpoints", "hashes", "kinds", "kinds.names", "lock", "marks", "offsets", "segments"}
+_OWN_NAMES = {"checkpoints", "hashes", "ids", "kinds", "kinds.names", "lock", "marks", "offsets", "segments"}
 _CACHED_LEVEL = 8  # hashes from this level on are kept in memory: 1/256 of the entries
 _CACHE_LIMIT = 65_536  # hashes, about 10 MB
 
@@ -72,6 +73,7 @@ class Store:
             self.hashes = Hashes(files, directory, write=write)
             self.segments = Segments(files, directory, write=write, segment_size=segment_size)
             self.kinds = KindsIndex(files, directory, write=write)
+            self.ids = IdsIndex(files, directory, self.hashes, write=write)
         except BaseException:
             self._unlock()
             raise
@@ -215,6 +217,7 @@ class Store:
         """Close all files and give the lock back."""
         self.segments.close()
         self.kinds.close()
+        self.ids.close()
         self.hashes.close()
         self.heads.close()
         self._unlock()
