@@ -8,6 +8,7 @@ training itself needs numpy.
 from __future__ import annotations
 
 from tallystick.learning._assessment import assess, bucket
+from tallystick.learning._lanes import LaneSite, sum_lanes
 from tallystick.learning._rounds import (
     FederatedRun,
     RoundClosed,
@@ -26,6 +27,7 @@ from tallystick.learning._vectors import aggregate, parse_vector
 
 __all__ = [
     "FederatedRun",
+    "LaneSite",
     "RoundClosed",
     "RoundEvent",
     "RoundOpened",
@@ -42,5 +44,6 @@ __all__ = [
     "parse_vector",
     "run_rounds",
     "scaling_of",
+    "sum_lanes",
     "train_alone",
 ]

@@ -7,11 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from tallystick.errors import DataError, MissingExtraError
+from tallystick.learning._pairs import PairMasks
 from tallystick.learning._scaling import totals
 from tallystick.learning._vectors import format_vector, masked
 from tallystick.models import FRACTION_BITS, ONE, Column, Feature, Table, parse_parameters
@@ -65,10 +62,7 @@ class Site:
             raise DataError("a site must have a name and at least one row")
         self.name = name
         self._table = table
-        self._key = X25519PrivateKey.from_private_bytes(randomness(32))
-        self._secrets: dict[str, bytes] = {}
-        self._run = b""
-        self._answered: set[int] = set()
+        self._pairs = PairMasks(name, randomness)
         self._inputs: Real | None = None
 
     def __repr__(self) -> str:
@@ -87,7 +81,7 @@ class Site:
     @property
     def public_key(self) -> bytes:
         """The X25519 key that peers agree masks with."""
-        return self._key.public_key().public_bytes_raw()
+        return self._pairs.public_key
 
     def meet(self, peers: Mapping[str, bytes], *, run: bytes) -> None:
         """Agree on a secret with every other site of the run.
@@ -100,21 +94,11 @@ class Site:
             DataError: a peer's key gives no secret (a point of small order), or this site has met peers before:
                 the same masks over other numbers would tell the difference.
         """
-        if self._run:
-            raise DataError("a site takes part in one run only", hint="make a new Site from the same table")
-        self._run = run
-        self._secrets = {}
-        for name, key in peers.items():
-            if name == self.name:
-                continue
-            try:
-                self._secrets[name] = self._key.exchange(X25519PublicKey.from_public_bytes(key))
-            except ValueError as error:
-                raise DataError(f"the mask key of {name} cannot be used") from error
+        self._pairs.meet(peers, run=run)
 
     def totals(self, number: int) -> bytes:
         """Return the masked sums that scaling needs (see `scaling_of`)."""
-        return masked(totals(self._table), self._streams(number))
+        return masked(totals(self._table), self._pairs.streams(number))
 
     def scale(self, features: Sequence[Feature]) -> None:
         """Quantise the rows with the cohort's quantiser.
@@ -149,19 +133,7 @@ class Site:
         if not np.isfinite(lanes).all() or np.abs(lanes).max() > LARGEST_LANE:
             raise DataError("training has diverged", hint="use a larger penalty, or look for extreme values")
         whole = [int(value) for value in np.rint(lanes)]
-        return masked(format_vector([*whole[:-1], self.rows, whole[-1]], lane=8), self._streams(number))
-
-    def _streams(self, number: int) -> list[tuple[bytes, int]]:
-        if self._secrets and number in self._answered:
-            raise DataError(f"a site answers round {number} once: a mask must never be used twice")
-        self._answered.add(number)
-        streams = []
-        for peer, secret in sorted(self._secrets.items()):
-            first, second = sorted((self.name, peer))
-            info = b"\0".join((self._run, str(number).encode(), first.encode(), second.encode()))
-            mask = HKDF(SHA256(), 32, salt=b"tallystick/pair/v1", info=info).derive(secret)
-            streams.append((mask, 1 if self.name == first else -1))
-        return streams
+        return masked(format_vector([*whole[:-1], self.rows, whole[-1]], lane=8), self._pairs.streams(number))
 
 
 def _trained(design: Real, targets: Real, start: Real, settings: Settings, rate: float) -> Real:
