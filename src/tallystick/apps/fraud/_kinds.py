@@ -15,6 +15,11 @@ KINDS: Final = (
     Kind("case.judged", {}, "a person says what a payment is"),
     Kind("case.opened", {"until": "count"}, "an alert waits for a person"),
     Kind("case.taken", {}, "a person works on a case"),
+    Kind(
+        "decision.withheld",
+        {},
+        "decisions that were never given out: a control was set while they were on their way",
+    ),
     Kind("epoch.ended", {"number": "count"}, "a member's share is destroyed: no token can be made any more"),
     Kind(
         "epoch.opened",
@@ -48,8 +53,14 @@ KINDS: Final = (
     Kind("payee.removed", {"epoch": "count", "reason": "text"}, "a member finds a reported payee innocent"),
     Kind("payee.reported", {"epoch": "count"}, "a customer reported a payee"),
     Kind("payee.withdrawn", {"epoch": "count"}, "a report is taken back"),
+    Kind(
+        "rules.stated",
+        {"digest": "digest", "rules": "count"},
+        "the rules and thresholds that decisions are made by",
+    ),
 )
 
 REMARKS: Final = {
     ("decision.made", "model"): "that the inputs are the payment's is {by}'s word",
+    ("decision.made", "rules"): "that these rules were applied is shown by replaying the decision",
 }
