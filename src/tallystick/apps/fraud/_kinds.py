@@ -33,6 +33,22 @@ KINDS: Final = (
         },
         "a member takes part in an epoch of tokens",
     ),
+    Kind(
+        "hold.disputed",
+        {"party": "digest", "token": "digest"},
+        "another member's hold on a payee is disputed",
+    ),
+    Kind("hold.released", {"token": "digest"}, "the own hold on a payee ends"),
+    Kind(
+        "hold.requested",
+        {"epoch": "count", "level": "text", "token": "digest", "until": "count"},
+        "the others are asked not to pay a payee",
+    ),
+    Kind(
+        "hold.reviewed",
+        {"party": "digest", "token": "digest", "uphold": "flag"},
+        "a person looked at another member's hold",
+    ),
     Kind("label.reported", {}, "what a payment turned out to be"),
     Kind(
         "list.stated",
