@@ -1,0 +1,331 @@
+"""One bank's side of it all: its share, its answers, its tokens, its list, what it says about payees.
+
+members = connect([Member(node, policy=policy, directory=...) for node in nodes])
+open_epoch(members, since=..., until=...)
+members[0].report(payee, customer="c-17", at=...)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallystick.errors import DeadlineError, TallystickError
+from tallystick.proof import (
+    Clock,
+    Draft,
+    Policy,
+    Randomness,
+    Receipt,
+    encode_base64url,
+    system_clock,
+)
+
+from ._asking import Tokens
+from ._epochs import Epoch, Shares, epoch_of, opening_body
+from ._evaluator import STATED_EVERY, Bank, Evaluator
+from ._exchange import ListBoard, LocalLink, MemberLink
+from ._limits import Limits
+from ._payees import DISCLOSED, KEPT_DAYS, ListStatement, PayeeList
+from ._words import Word
+
+if TYPE_CHECKING:
+    from tallystick.node import Node
+
+__all__ = ["Member", "connect", "open_epoch", "share_in_process"]
+
+
+class Member:
+    """A bank that shares.
+
+    Args:
+        bank: its node.
+        policy: who the members are; each is pinned.
+        directory: where its file of shares stands; leave it out of backups.
+        limits: what each other member may ask; overruled per party id by `limits_of`.
+        limits_of: party id -> other limits.
+        days: how long a report counts.
+        stated_every: look-ups that are stated together.
+        clock: microseconds; all members' epochs go by it.
+        randomness: source of shares, blinding factors and nonces.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        policy: Policy,
+        directory: Path,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits_of: Mapping[str, Limits] | None = None,
+        days: int = KEPT_DAYS,
+        stated_every: int = STATED_EVERY,
+        clock: Clock = system_clock,
+        randomness: Randomness = os.urandom,
+    ) -> None:
+        self.bank, self.policy = bank, policy
+        self._clock, self._randomness = clock, randomness
+        self._days, self._stated_every = days, stated_every
+        self._shares = Shares(directory / "shares.json", bank.party, randomness=randomness)
+        self._links: dict[str, MemberLink] = {}
+        self._tokens: Tokens | None = None
+        self._payees: PayeeList | None = None
+        self._stated = 0
+        self.undelivered: list[tuple[str, bytes]] = []
+        """Receipts that a member did not take: party id and receipt; `deliver` tries them again."""
+        self.evaluator = Evaluator(
+            bank,
+            self._shares,
+            policy=policy,
+            limits=limits,
+            limits_of=limits_of,
+            stated_every=stated_every,
+            clock=clock,
+            randomness=randomness,
+        )
+
+    @property
+    def id(self) -> str:
+        """Party id."""
+        return self.bank.id
+
+    @property
+    def clock(self) -> Clock:
+        """What epochs go by."""
+        return self._clock
+
+    @property
+    def tokens(self) -> Tokens:
+        """This bank's tokens in the present epoch.
+
+        Raises:
+            DeadlineError: no epoch is open.
+        """
+        if self._tokens is None:
+            raise DeadlineError("no epoch is open", hint="all members have to open one")
+        return self._tokens
+
+    @property
+    def payees(self) -> PayeeList:
+        """The list in the present epoch.
+
+        Raises:
+            DeadlineError: no epoch is open.
+        """
+        if self._payees is None:
+            raise DeadlineError("no epoch is open", hint="all members have to open one")
+        return self._payees
+
+    def link(self, links: Iterable[MemberLink]) -> None:
+        """Set the ways to the other members."""
+        self._links = {link.party: link for link in links if link.party != self.id}
+
+    def open(self, number: int, *, since: int, until: int, members: Sequence[str]) -> Receipt:
+        """Draw this member's share of a new epoch and state it; see `epoch_of` for what follows.
+
+        Raises:
+            ConfigurationError: the number was used before, or times or members do not fit.
+        """
+        body = opening_body(
+            self._shares,
+            number=number,
+            since=since,
+            until=until,
+            member=self.id,
+            members=members,
+            randomness=self._randomness,
+        )
+        return self.bank.receipt(self.bank.record_many([Draft("epoch.opened", body)])[0].index)
+
+    def join(self, openings: Sequence[Receipt | bytes]) -> Epoch:
+        """Begin to use an epoch that all members have opened; the one before is closed, not ended.
+
+        Raises:
+            VerificationError: the openings do not hold together, see `epoch_of`.
+        """
+        epoch = epoch_of(openings, policy=self.policy)
+        self.evaluator.serve(epoch)
+        fresh = Tokens(
+            self.bank,
+            epoch,
+            own=lambda points: self.evaluator.own(points, epoch=epoch.number),
+            links=self._links,
+            name_of=self.name_of,
+            stated_every=self._stated_every,
+            clock=self._clock,
+            randomness=self._randomness,
+        )
+        before, self._tokens = self._tokens, fresh
+        self._payees, self._stated = (
+            PayeeList(epoch, policy=self.policy, days=self._days, clock=self._clock),
+            0,
+        )
+        if before is not None:
+            before.close()
+        return epoch
+
+    def name_of(self, party: str) -> str:
+        """What this member calls another."""
+        pinned = self.policy.by_id.get(party)
+        return pinned.name if pinned is not None else "a stranger"
+
+    def report(self, payee: str, *, customer: str, at: int | None = None, payment: str = "") -> Word:
+        """State that a customer reports a payee, and tell all members; durable here before anybody hears of it.
+
+        Args:
+            payee: an account or a merchant.
+            customer: who reports; sealed under her subject, and shown to others only as a tag of this epoch and payee.
+            at: when she did, microseconds; now when None.
+            payment: id of the statement that decided the payment; stays sealed.
+
+        Raises:
+            DeadlineError: no epoch is open then.
+            TallystickError: the payee's token could not be made: a member did not answer.
+        """
+        token = self.tokens.ask([payee], purpose="report")[payee]
+        fields = {"reporter": encode_base64url(self._tag(customer, token))}
+        if payment:
+            fields["payment"] = payment
+        return self._say("payee.reported", {}, token, at, fields, subject=customer)
+
+    def withdraw(self, payee: str, *, customer: str, at: int | None = None) -> Word:
+        """Take a customer's report back; see `report`."""
+        token = self.tokens.ask([payee], purpose="report")[payee]
+        fields = {"reporter": encode_base64url(self._tag(customer, token))}
+        return self._say("payee.withdrawn", {}, token, at, fields, subject=customer)
+
+    def dispute(self, payee: str, *, reason: str, at: int | None = None) -> Word:
+        """Object to reports of a payee that is this bank's customer; that it is one is this bank's word."""
+        token = self.tokens.ask([payee], purpose="review")[payee]
+        return self._say("payee.disputed", {"reason": reason}, token, at, {}, subject=f"payee {token.hex()}")
+
+    def remove(self, token: bytes, *, reason: str, at: int | None = None) -> Word:
+        """Say after a review that a payee is innocent; two different members have to."""
+        return self._say("payee.removed", {"reason": reason}, token, at, {}, subject=f"payee {token.hex()}")
+
+    def state_list(self, *, at: int | None = None, board: ListBoard | None = None) -> ListStatement:
+        """State the list's root as of a moment, and post it where it can be posted.
+
+        Args:
+            at: microseconds; now when None.
+            board: for instance the contract `Holds`.
+        """
+        self._stated += 1
+        listed = self.payees.statement(self._stated, at=self._clock() if at is None else at)
+        self.bank.record_many([Draft("list.stated", listed.body)])
+        if board is not None:
+            board.post_list(listed.epoch, listed.number, listed.root, len(listed.entries))
+        return listed
+
+    def deliver(self) -> int:
+        """Hand out what members did not take before; how much is left."""
+        waiting, self.undelivered = self.undelivered, []
+        for party, receipt in waiting:
+            self._send([party], receipt)
+        return len(self.undelivered)
+
+    def settle(self) -> None:
+        """State all counts that wait and end what is over; call it every minute and before closing."""
+        if self._tokens is not None:
+            self._tokens.settle()
+        self.evaluator.settle()
+
+    def end(self) -> None:
+        """End the present epoch here: destroy the share, forget tokens and list."""
+        epoch = self.tokens.epoch
+        self.tokens.close()
+        self._tokens = self._payees = None
+        self.evaluator.settle()
+        self.evaluator.end(epoch.number)
+
+    def close(self) -> None:
+        """State all counts that wait and forget the tokens; the epoch goes on without this process."""
+        if self._tokens is not None:
+            self._tokens.close()
+        self.evaluator.settle()
+
+    def _tag(self, customer: str, token: bytes) -> bytes:
+        return self._shares.tag(self.tokens.epoch.number, customer, token.hex())
+
+    def _say(
+        self,
+        kind: str,
+        body: dict[str, Any],
+        token: bytes,
+        at: int | None,
+        fields: dict[str, Any],
+        *,
+        subject: str,
+    ) -> Word:
+        epoch, at = self.tokens.epoch, self._clock() if at is None else at
+        epoch.check_time(at)
+        sealed = {**fields, "at": at, "token": encode_base64url(token)}
+        draft = Draft(kind, {"epoch": epoch.number, **body}, fields=sealed, subject=subject)
+        entry = self.bank.record_many([draft])[0]
+        receipt = self.bank.receipt(entry.index, disclose=DISCLOSED[kind]).format()
+        word = self.payees.receive(receipt)
+        self._send(self._links, receipt)
+        return word
+
+    def _send(self, parties: Iterable[str], receipt: bytes) -> None:
+        for party in parties:
+            try:
+                self._links[party].send_report(receipt)
+            except TallystickError:
+                # The report stands in the journal already; a member that is away gets it later.
+                self.undelivered.append((party, receipt))
+
+
+def connect(members: Sequence[Member]) -> list[Member]:
+    """Let members in one process reach each other."""
+    for member in members:
+        member.link(LocalLink(other) for other in members if other is not member)
+    return list(members)
+
+
+def open_epoch(members: Sequence[Member], *, since: int, until: int, number: int = 1) -> Epoch:
+    """Let members in one process open an epoch together."""
+    parties = [member.id for member in members]
+    openings = [member.open(number, since=since, until=until, members=parties) for member in members]
+    for member in members:
+        epoch = member.join(openings)
+    return epoch
+
+
+def share_in_process(
+    nodes: Sequence[Node],
+    *,
+    policy: Policy,
+    since: int,
+    until: int,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    clock: Clock | None = None,
+    randomness: Randomness = os.urandom,
+) -> list[Member]:
+    """Let nodes in one process share: members that reach each other, with an open epoch; for pilots and tests.
+
+    Args:
+        nodes: at least two.
+        policy: pins them all.
+        since: the epoch's beginning, microseconds.
+        until: its end.
+        limits: what each may ask of each other.
+        clock: what the epoch goes by, such as the time of replayed payments; each node's own when None.
+        randomness: source of shares, blinding factors and nonces.
+    """
+    members = [
+        Member(
+            node,
+            policy=policy,
+            directory=node.workspace.path / "sharing",
+            limits=limits,
+            clock=clock or node.clock,
+            randomness=randomness,
+        )
+        for node in nodes
+    ]
+    connect(members)
+    open_epoch(members, since=since, until=until)
+    return members

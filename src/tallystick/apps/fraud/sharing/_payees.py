@@ -1,0 +1,186 @@
+"""The list of reported payees, as one member computes it from the receipts that it has seen.
+
+Each word arrives as a receipt with the token, the customer's tag and the time opened; it is verified under this
+member's own policy before it counts. Every member that saw the same receipts has the same list and the same root.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import insort
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from tallystick.errors import DeadlineError, DisclosureError, EncodingError, VerificationError
+from tallystick.proof import (
+    Clock,
+    Policy,
+    Receipt,
+    decode_base64url,
+    parse_receipt,
+    system_clock,
+    verify,
+)
+
+from ._epochs import Epoch
+from ._limits import SECOND
+from ._sorted_tree import SortedTree, TokenProof
+from ._tokens import TOKEN_SIZE
+from ._words import Listed, ReporterRecord, Verb, Word, entry_at, overturned
+
+__all__ = ["DISCLOSED", "KEPT_DAYS", "ListStatement", "PayeeList"]
+
+KEPT_DAYS: Final = 30
+AHEAD_US: Final = 300 * SECOND  # a member's clock may be ahead of this one's
+TAG_SIZE: Final = 16  # bytes
+DISCLOSED: Final = {
+    "payee.disputed": ("at", "token"),
+    "payee.removed": ("at", "token"),
+    "payee.reported": ("at", "reporter", "token"),
+    "payee.withdrawn": ("at", "reporter", "token"),
+}
+"""What is opened to the other members, by kind of statement; the payment behind a report stays closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatement:
+    """The list at a moment.
+
+    Args:
+        epoch: number of the epoch that its tokens are of.
+        number: 1, 2, ...
+        as_of: the moment, microseconds.
+        entries: sorted by token.
+    """
+
+    epoch: int
+    number: int
+    as_of: int
+    entries: tuple[Listed, ...]
+    _tree: SortedTree = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tree", SortedTree([entry.bytes for entry in self.entries]))
+
+    @property
+    def root(self) -> bytes:
+        """Root over the entries, 32 bytes."""
+        return self._tree.root
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body of ``list.stated``."""
+        return {
+            "as_of": self.as_of,
+            "entries": len(self.entries),
+            "epoch": self.epoch,
+            "number": self.number,
+            "root": self.root.hex(),
+        }
+
+    def prove(self, token: bytes) -> TokenProof:
+        """Prove that a token is on the list, or that it is not."""
+        return self._tree.prove(token)
+
+
+class PayeeList:
+    """The list within one epoch.
+
+    Args:
+        epoch: the epoch; its end empties the list.
+        policy: under which receipts are verified.
+        days: how long a report counts.
+        clock: microseconds; the one that epochs are opened by.
+    """
+
+    def __init__(
+        self, epoch: Epoch, *, policy: Policy, days: int = KEPT_DAYS, clock: Clock = system_clock
+    ) -> None:
+        self.epoch = epoch
+        self._policy, self._days, self._clock = policy, days, clock
+        self._words: dict[bytes, list[Word]] = {}
+        self._statements: set[str] = set()
+        self._received: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def receive(self, receipt: Receipt | bytes) -> Word:
+        """Take up what a member stated about a payee; the same receipt again changes nothing.
+
+        Raises:
+            DeadlineError: a time outside the epoch, or ahead of this member's clock.
+            DisclosureError: the fields that all members need are not opened.
+            ReceiptError: malformed.
+            VerificationError: it does not hold under the policy, is of another epoch or not of a member.
+        """
+        receipt = receipt if isinstance(receipt, Receipt) else parse_receipt(receipt)
+        word, now = self._read(receipt), self._clock()
+        if word.at > now + AHEAD_US:
+            raise DeadlineError("a report must not be ahead of the clock", hint="set the clocks")
+        self.epoch.check_time(word.at)
+        with self._lock:
+            if word.statement not in self._statements:
+                self._statements.add(word.statement)
+                self._received[word.statement] = now
+                # Replaced, not changed: a reader that holds the old list goes on undisturbed.
+                about = list(self._words.get(word.token, ()))
+                insort(about, word)
+                self._words[word.token] = about
+        return word
+
+    def entry(self, token: bytes, at: int) -> Listed | None:
+        """Return a payee's entry at a moment, or None: it is not on the list then."""
+        about = self._words.get(token)
+        return entry_at(about, at, days=self._days) if about and at < self.epoch.until else None
+
+    def entries(self, at: int) -> tuple[Listed, ...]:
+        """The list at a moment, sorted by token."""
+        found = (self.entry(token, at) for token in sorted(self._words))
+        return tuple(entry for entry in found if entry is not None)
+
+    def statement(self, number: int, *, at: int) -> ListStatement:
+        """The list at a moment, ready to be stated, posted and proved from."""
+        return ListStatement(self.epoch.number, number, at, self.entries(at))
+
+    def words(self, token: bytes) -> tuple[Word, ...]:
+        """All that was said about a payee, in order; who said it stands there."""
+        return tuple(self._words.get(token, ()))
+
+    def received_at(self, statement: str) -> int | None:
+        """When a statement reached this member, microseconds; None when it did not."""
+        return self._received.get(statement)
+
+    @property
+    def tokens(self) -> Collection[bytes]:
+        """All payees that anything was said about."""
+        return tuple(self._words)
+
+    def record_of(self, bank: str) -> ReporterRecord:
+        """How a member's reports have stood; anybody who has the words computes the same."""
+        return overturned(list(self._words.values()), bank)
+
+    def _read(self, receipt: Receipt) -> Word:
+        statement = receipt.statement
+        if statement.kind not in DISCLOSED:
+            raise VerificationError(
+                "what is said about a payee must be reported, disputed, withdrawn or removed"
+            )
+        if statement.party not in self.epoch.commitments:
+            raise VerificationError("only a member of the epoch can say something about a payee")
+        opened = verify(receipt, policy=self._policy).opened
+        if statement.body.get("epoch") != self.epoch.number:
+            raise VerificationError(f"expected a statement of epoch {self.epoch.number}, got another one's")
+        if not isinstance(opened, dict) or any(name not in opened for name in DISCLOSED[statement.kind]):
+            raise DisclosureError(
+                "a statement about a payee must be opened to the members",
+                hint=f"open {', '.join(DISCLOSED[statement.kind])}",
+            )
+        try:
+            token = decode_base64url(opened["token"], size=TOKEN_SIZE)
+            reporter = decode_base64url(opened["reporter"], size=TAG_SIZE) if "reporter" in opened else b""
+        except TypeError as error:
+            raise EncodingError("a token and a tag must be text") from error
+        if type(opened["at"]) is not int:
+            raise EncodingError("the time of a report must be whole microseconds")
+        verb = cast(Verb, statement.kind.partition(".")[2])
+        return Word(opened["at"], statement.id, verb, statement.party, token, reporter)
