@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from tallystick.errors import DisposedError
 from tallystick.proof._kinds_index import fits_kinds, kinds_of
 from tallystick.proof._merkle import leaf_hash, leaf_hashes
 from tallystick.proof._statements import Statement, parse_statement
@@ -64,17 +65,30 @@ class Entry:
 def walk_entries(store: Store, start: int, stop: int) -> Iterator[Entry]:
     """Walk over entries, about 4 MiB at a time; each part is proved against the signed root before it is given out.
 
+    What was disposed of is stepped over: entries that were kept are proved one by one.
+
     Raises:
         DamagedError: an entry is not what was signed.
     """
-    tree = store.hashes.tree(start)
-    for first, entries, _ in store.segments.passes(start, stop):
-        leaves = leaf_hashes(entries)
-        tree.extend(leaves)
-        if tree.root() != store.root(tree.size):
-            # Which one it is shows when each is read by its own path.
-            entries = [store.read(first + at)[0] for at in range(len(entries))]
-        yield from map(Entry, range(first, first + len(entries)), entries, leaves)
+    while start < stop:
+        end, gone = store.segments.span(start, stop)
+        if gone:
+            for index, _ in store.segments.remains_of(start).kept(start, end):
+                yield Entry(index, store.read(index)[0])
+            start = end
+            continue
+        tree = store.hashes.tree(start)
+        try:
+            for first, entries, _ in store.segments.passes(start, end):
+                leaves = leaf_hashes(entries)
+                tree.extend(leaves)
+                if tree.root() != store.root(tree.size):
+                    # Which one it is shows when each is read by its own path.
+                    entries = [store.read(first + at)[0] for at in range(len(entries))]
+                start = first + len(entries)
+                yield from map(Entry, range(first, start), entries, leaves)
+        except DisposedError:
+            continue  # it was disposed of just now: look again
 
 
 def walk_kinds(store: Store, start: int, stop: int, kinds: Collection[str]) -> Iterator[Entry]:
@@ -92,7 +106,10 @@ def walk_kinds(store: Store, start: int, stop: int, kinds: Collection[str]) -> I
             continue
         at = marks.find(1)
         while at >= 0:
-            data = store.read(first + at)[0]
+            try:
+                data = store.read(first + at)[0]
+            except DisposedError:
+                data = b""  # an index that is older than the disposal
             # The index is only believed in what it leaves out; what it finds is looked at.
             if fits_kinds(kinds_of([data])[0], wanted):
                 yield Entry(first + at, data)

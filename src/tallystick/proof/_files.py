@@ -282,6 +282,10 @@ class _OsFile:
         if number >= 0:
             os.close(number)
 
+    def __del__(self) -> None:
+        # A file may go while threads read from it: whoever holds it last closes it.
+        self.close()
+
 
 def _full_sync(number: int) -> None:
     # macOS: fsync reaches the drive's cache only; F_FULLFSYNC reaches the medium, where the file system knows it.

@@ -213,7 +213,17 @@ STANDARD_KINDS = Kinds(
         Kind("model.promoted", {"model": "digest", "override": "text?"}, "a model is in use"),
         Kind("model.retired", {"model": "digest", "reason": "text"}, "a model is no longer in use"),
         Kind("override.signed", {"model": "digest", "reason": "text"}, "a party lets a model pass its gate"),
-        Kind("retention.disposed", {"first": "count", "last": "count"}, "old entries are gone"),
+        Kind(
+            "retention.disposed",
+            {"first": "count", "keep": "names?", "last": "count"},
+            "old entries are gone, but for some kinds",
+        ),
+        Kind(
+            "retention.held",
+            {"first": "count?", "last": "count?", "reason": "text", "until": "count?"},
+            "a legal hold: nothing is disposed of or erased",
+        ),
+        Kind("retention.released", {"reason": "text"}, "a person asks that a legal hold ends; two end it"),
         Kind(
             "round.closed",
             {"aggregate": "digest", "round": "count", "run": "text", "updates": "count"},

@@ -12,15 +12,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tallystick.errors import DamagedError
+from tallystick.errors import DamagedError, DisposedError
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._hashes import REBUILD, Tree
-from tallystick.proof._merkle import HASH_SIZE, leaf_hashes
+from tallystick.proof._merkle import HASH_SIZE, leaf_hash, leaf_hashes
 from tallystick.proof._store import Store
 
 TAIL = 1024  # entries that every opening hashes again, even when all was synced
 Progress = Callable[[int, int], None]
 """Called with the entries done and the entries in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehashed:
+    """What was hashed again.
+
+    Args:
+        size: entries whose hashes were computed again and compared.
+        disposed: of these, entries that are gone: their stored leaf hashes were taken for what they are, and the tree
+            above them was computed up to the signed roots.
+    """
+
+    size: int
+    disposed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +100,25 @@ def take_up_for_reading(store: Store, check: Callable[[Checkpoint], None]) -> No
     store.take_up(head, tree)
 
 
-def verify_store(store: Store, progress: Progress | None = None) -> None:
+def verify_store(store: Store, progress: Progress | None = None) -> Rehashed:
     """Hash every entry and every subtree again and compare them with all that is stored and signed.
+
+    Entries may be appended meanwhile: what is checked ends at the head of the beginning.
 
     Raises:
         DamagedError: names the first entry, hash, place or checkpoint that is wrong.
     """
     head = store.head
     checkpoints = _up_to(store.heads.walk(), head)
-    tree = Tree()
+    tree, gone = Tree(), 0
     signed = _check_signed(tree, next(checkpoints, None), checkpoints)
-    for first, entries, places in store.segments.passes(0, head.size):
-        leaves = leaf_hashes(entries)
-        if store.segments.read_offsets(first, len(places)) != tuple(places):
+    for first, leaves, entries, places in _leaf_passes(store, 0, head.size):
+        if places is None:
+            gone += _check_remains(store, first, leaves)
+        elif store.segments.read_offsets(first, len(places)) != tuple(places):
             raise _first_wrong_place(store, head, first, places)
-        store.kinds.check(first, entries)
+        else:
+            _check_kinds(store, first, entries)
         done = 0
         while done < len(leaves):
             stop = min(len(leaves), signed.size - first) if signed else len(leaves)
@@ -118,6 +136,48 @@ def verify_store(store: Store, progress: Progress | None = None) -> None:
     store.segments.check_lengths(head.size)
     store.ids.check(head.size)
     store.ids.build(head.size)
+    return Rehashed(head.size, gone)
+
+
+def _leaf_passes(
+    store: Store, start: int, stop: int
+) -> Iterator[tuple[int, list[bytes], list[bytes], list[int] | None]]:
+    """Walk over leaf hashes: those of the entries, or what stays of segments that were disposed of.
+
+    Yields:
+        Index of the first, leaf hashes, entries and their places; no entries, and None, where they are gone.
+    """
+    while start < stop:
+        end, gone = store.segments.span(start, stop)
+        if gone:
+            yield start, store.segments.remains_of(start).leaves(start, end), [], None
+            start = end
+            continue
+        try:
+            for first, entries, places in store.segments.passes(start, end):
+                start = first + len(entries)
+                yield first, leaf_hashes(entries), entries, places
+        except DisposedError:
+            continue  # it was disposed of just now: look again
+
+
+def _check_kinds(store: Store, first: int, entries: list[bytes]) -> None:
+    try:
+        store.kinds.check(first, entries)
+    except DamagedError:
+        # Another thread may be disposing of them: kinds are marked as gone just before the segment goes.
+        if not store.segments.is_leaving(first):
+            raise
+
+
+def _check_remains(store: Store, first: int, leaves: list[bytes]) -> int:
+    """Check kept entries against their leaves, and what the index of kinds says; returns how many are gone."""
+    kept = store.segments.remains_of(first).kept(first, first + len(leaves))
+    for index, entry in kept:
+        if leaf_hash(entry) != leaves[index - first]:
+            raise _damaged_entry(index)
+    store.kinds.check_gone(first, first + len(leaves), kept)
+    return len(leaves) - len(kept)
 
 
 def _up_to(found: Iterator[Checkpoint], head: Checkpoint) -> Iterator[Checkpoint]:
@@ -147,8 +207,8 @@ def _derived(store: Store, start: int, head: Checkpoint) -> Tree | None:
     """Derive the tree from ``start`` on without writing; None when the head's root does not come out."""
     try:
         tree = store.hashes.tree(start)
-        for _, entries, _ in store.segments.passes(start, head.size):
-            tree.extend(leaf_hashes(entries))
+        for _, leaves, _, _ in _leaf_passes(store, start, head.size):
+            tree.extend(leaves)
     except DamagedError:
         return None
     return tree if (tree.size, tree.root()) == (head.size, head.root) else None
@@ -157,20 +217,28 @@ def _derived(store: Store, start: int, head: Checkpoint) -> Tree | None:
 def _write_kinds(store: Store, stop: int) -> None:
     """Write the kinds before ``stop`` that no opening has written yet; only an older journal, or a damaged index, has any."""
     start = store.kinds.begin(stop)
-    for first, entries, _ in store.segments.passes(start, stop):
-        store.kinds.derive(first, entries)
+    for first, leaves, entries, places in _leaf_passes(store, start, stop):
+        _write_kinds_of(store, first, leaves, entries if places is not None else None)
     if start < stop:
         store.kinds.sync()
+
+
+def _write_kinds_of(store: Store, first: int, leaves: list[bytes], entries: list[bytes] | None) -> None:
+    if entries is not None:
+        store.kinds.derive(first, entries)
+        return
+    stop = first + len(leaves)
+    store.kinds.derive_gone(first, stop, store.segments.remains_of(first).kept(first, stop))
 
 
 def _write_derived(store: Store, start: int, size: int) -> None:
     """Write hashes, kinds and places from ``start`` on wherever other bytes are stored."""
     tree = store.hashes.tree(start)
-    for first, entries, places in store.segments.passes(start, size):
-        if store.segments.read_offsets(first, len(places)) != tuple(places):
+    for first, leaves, entries, places in _leaf_passes(store, start, size):
+        if places is not None and store.segments.read_offsets(first, len(places)) != tuple(places):
             store.segments.write_offsets(first, places)
-        store.kinds.derive(first, entries)
-        parts = tree.extend(leaf_hashes(entries))
+        _write_kinds_of(store, first, leaves, entries if places is not None else None)
+        parts = tree.extend(leaves)
         wrong = [
             part
             for part in parts
@@ -197,8 +265,7 @@ def _locate(store: Store, head: Checkpoint) -> DamagedError:
     tree = Tree()
     wrong: int | None = None
     try:
-        for first, entries, _ in store.segments.passes(0, head.size):
-            leaves = leaf_hashes(entries)
+        for first, leaves, _, _ in _leaf_passes(store, 0, head.size):
             stored = store.hashes.read(0, first, len(leaves))
             if wrong is None and stored != b"".join(leaves):
                 pairs = enumerate(leaves)
@@ -218,8 +285,8 @@ def _locate(store: Store, head: Checkpoint) -> DamagedError:
 def _between_checkpoints(store: Store, head: Checkpoint) -> DamagedError:
     tree, good = Tree(), 0
     for signed in store.heads.walk():
-        for _, entries, _ in store.segments.passes(tree.size, min(signed.size, head.size)):
-            tree.extend(leaf_hashes(entries))
+        for _, leaves, _, _ in _leaf_passes(store, tree.size, min(signed.size, head.size)):
+            tree.extend(leaves)
         if tree.root() != signed.root:
             return DamagedError(f"an entry from {good} to {signed.size - 1} is damaged", hint=_RESTORE)
         good = signed.size

@@ -3,7 +3,8 @@
 ``segments/<first index, 20 digits>.seg`` holds a 16-byte magic and then frames, each a big-endian u32 length and the
 entry. ``offsets`` holds, per entry, the little-endian u64 place of its frame in its segment; it can be derived from the
 segments, so it is synced rarely and written again by recovery from the last synced size on. A batch never spans two
-segments, and a segment is closed for ever when the next one begins.
+segments, and a segment is closed for ever when the next one begins. Of a segment that was disposed of,
+``segments/<first index>.kept`` stays (see `_remains`); while both stand there, the segment counts.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from tallystick.errors import DamagedError, NotFoundError, UnknownFormatError
+from tallystick.errors import DamagedError, DisposedError, NotFoundError, UnknownFormatError
 from tallystick.proof._files import File, Files
+from tallystick.proof._remains import Remains, read_remains
 
 SEGMENT_MAGIC = b"tallystick/segm\x01"
 SEGMENT_SIZE = 64 * 1024 * 1024  # bytes after which the next batch opens a new segment
@@ -44,15 +46,23 @@ class Segments:
         self._open: dict[int, File] = {}
         self._offsets = files.open(directory / "offsets", write=write, create=write)
         self._firsts: list[int] = []
+        self._gone: frozenset[int] = frozenset()
+        self._remains: dict[int, Remains] = {}
         self._end = 0
         self.refresh()
 
     def refresh(self) -> None:
-        """Look for segments that another process began."""
-        names = self._files.list(self._directory)
-        self._firsts = sorted(
-            int(name[:20]) for name in names if name.endswith(".seg") and name[:20].isdigit()
-        )
+        """Look for segments that another process began, or disposed of."""
+        whole, remains = self._listed()
+        self._firsts, self._gone = sorted(whole | remains), frozenset(remains - whole)
+        for first in self._gone:
+            # Whoever still reads from it holds it open until he is done; then its space is free.
+            self._open.pop(first, None)
+
+    def _listed(self) -> tuple[set[int], set[int]]:
+        names = [name for name in self._files.list(self._directory) if name[:20].isdigit()]
+        whole, remains = ({int(name[:20]) for name in names if name[20:] == end} for end in (".seg", ".kept"))
+        return whole, remains
 
     def append(self, entries: Sequence[bytes], *, index: int) -> None:
         """Write a batch and make it durable."""
@@ -105,17 +115,23 @@ class Segments:
 
         Raises:
             DamagedError: no whole entry stands at that place.
+            DisposedError: it was disposed of.
         """
+        first = self._first_of(index)
+        if first in self._gone:
+            return self._kept_entry(first, index)
         data = self._offsets.pread(16, 8 * index)
-        first = self._firsts[bisect_right(self._firsts, index) - 1] if self._firsts else -1
-        if len(data) < 8 or not 0 <= first <= index:
+        if len(data) < 8:
             raise _damaged(index)
         place = int.from_bytes(data[:8], "little")
         following = int.from_bytes(data[8:], "little")
         length = following - place if place < following <= place + _HEADER + ENTRY_SIZE_LIMIT else 512
         if place < len(SEGMENT_MAGIC) or place >= 2**63:
             raise _damaged(index)
-        file = self._file(first)
+        try:
+            file = self._file(first)
+        except DisposedError:
+            return self._kept_entry(first, index)
         frame = file.pread(length, place)
         size = _HEADER + int.from_bytes(frame[:_HEADER], "big")
         if size > _HEADER + ENTRY_SIZE_LIMIT or len(frame) < _HEADER:
@@ -134,6 +150,7 @@ class Segments:
 
         Raises:
             DamagedError: the frames end, or stop making sense, before ``stop``.
+            DisposedError: a segment was disposed of; see `span`.
         """
         while start < stop:
             position = bisect_right(self._firsts, start) - 1
@@ -162,6 +179,101 @@ class Segments:
             yield start, entries, places
             start += len(entries)
             place = places[-1] + _HEADER + len(entries[-1])
+
+    def span(self, start: int, stop: int) -> tuple[int, bool]:
+        """Tell how far, at most to ``stop``, the entries from ``start`` on are all there, or all disposed of."""
+        position = bisect_right(self._firsts, start) - 1
+        if position < 0:
+            raise _damaged(start)
+        gone = self._firsts[position] in self._gone
+        while position + 1 < len(self._firsts) and self._firsts[position + 1] < stop:
+            position += 1
+            if gone or self._firsts[position] in self._gone:
+                # One by one: what stays of a segment is read as a whole.
+                return self._firsts[position], gone
+        return stop, gone
+
+    def _first_of(self, index: int) -> int:
+        first = self._firsts[bisect_right(self._firsts, index) - 1] if self._firsts else -1
+        if not 0 <= first <= index:
+            raise _damaged(index)
+        return first
+
+    def _kept_entry(self, first: int, index: int) -> bytes:
+        entry = self.remains(first).entry(index)
+        if entry is None:
+            raise _disposed(index)
+        return entry
+
+    def is_gone(self, index: int) -> bool:
+        """Tell whether an entry's segment was disposed of."""
+        return self._first_of(index) in self._gone
+
+    def is_leaving(self, index: int) -> bool:
+        """Tell whether an entry's segment was disposed of, or is being disposed of."""
+        first = self._first_of(index)
+        return first in self._gone or self._files.exists(self.remains_path(first))
+
+    def remains(self, first: int) -> Remains:
+        """What stays of the segment with this first entry.
+
+        Raises:
+            DamagedError: it cannot be read.
+        """
+        known = self._remains.get(first)
+        if known is None:
+            try:
+                known = read_remains(self._files, self.remains_path(first))
+            except NotFoundError as error:
+                raise _damaged(first) from error
+            known = self._remains.setdefault(first, known)
+        return known
+
+    def remains_of(self, index: int) -> Remains:
+        """What stays of the segment that an entry was in."""
+        return self.remains(self._first_of(index))
+
+    def gone(self) -> int:
+        """How many entries were disposed of."""
+        every = [self.remains(first) for first in self._gone]
+        return sum(one.stop - one.first - one.count for one in every)
+
+    def closed(self) -> list[tuple[int, int]]:
+        """First entry, and the entry behind the last, of every closed segment that is there."""
+        pairs = zip(self._firsts, self._firsts[1:], strict=False)
+        return [(first, stop) for first, stop in pairs if first not in self._gone]
+
+    def half_disposed(self) -> list[tuple[int, int]]:
+        """The closed segments beside which stands what should stay of them."""
+        whole, remains = self._listed()
+        both = whole & remains
+        return [span for span in self.closed() if span[0] in both]
+
+    def bytes_of(self, first: int) -> int:
+        """Size of a segment's file."""
+        return self._file(first).size()
+
+    def drop(self, first: int) -> int:
+        """Delete a segment's file whose remains are durable; returns the bytes that became free."""
+        freed = self.bytes_of(first)
+        self._remains.pop(first, None)
+        freed -= self.remains(first).file.size()
+        self._gone |= {first}
+        # Not closed here: another thread may be reading from it, and the last holder closes it.
+        self._open.pop(first, None)
+        self._files.unlink(self._path(first))
+        self._files.sync_directory(self._directory)
+        return freed
+
+    def drop_remains(self, first: int) -> None:
+        """Delete remains beside a segment that stays."""
+        self._remains.pop(first, None)
+        self._files.unlink(self.remains_path(first))
+        self._files.sync_directory(self._directory)
+
+    def remains_path(self, first: int) -> Path:
+        """Where what stays of a segment stands."""
+        return self._directory / f"{first:020}.kept"
 
     def end_of(self, size: int) -> tuple[int, int]:
         """Tell where the first ``size`` entries end: first index of the segment, and place behind its last frame."""
@@ -207,6 +319,8 @@ class Segments:
         """
         for position, first in enumerate(self._firsts):
             following = self._firsts[position + 1] if position + 1 < len(self._firsts) else size
+            if first in self._gone:
+                continue
             if following < size and self._file(first).size() != self.end_of(following)[1]:
                 raise DamagedError(f"segment {first} must end behind entry {following - 1}")
 
@@ -214,7 +328,10 @@ class Segments:
         """Close all files."""
         for file in self._open.values():
             file.close()
+        for remains in self._remains.values():
+            remains.file.close()
         self._open.clear()
+        self._remains.clear()
         self._offsets.close()
 
     def _path(self, first: int) -> Path:
@@ -226,7 +343,8 @@ class Segments:
             try:
                 file = self._files.open(self._path(first), write=self._write)
             except NotFoundError as error:
-                raise _damaged(first) from error
+                self.refresh()  # another process may have disposed of it since this one looked
+                raise (_disposed(first) if first in self._gone else _damaged(first)) from error
             magic = file.pread(len(SEGMENT_MAGIC), 0)
             if magic != SEGMENT_MAGIC:
                 file.close()
@@ -246,6 +364,13 @@ _RESTORE = "restore this file from a backup or another copy; what is there verif
 
 def _damaged(index: int) -> DamagedError:
     return DamagedError(f"entry {index} is damaged on the disk", hint=_RESTORE)
+
+
+def _disposed(index: int) -> DisposedError:
+    return DisposedError(
+        f"entry {index} was disposed of when its retention was over",
+        hint="receipts of it still verify, and its place can still be proved; ask whoever was given a copy",
+    )
 
 
 def _frames(buffer: bytes, place: int, most: int) -> tuple[list[bytes], list[int]]:

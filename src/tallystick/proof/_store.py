@@ -19,7 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tallystick.errors import ConfigurationError, DamagedError, EncodingError, NotFoundError, ProofError
+from tallystick.errors import (
+    ConfigurationError,
+    DamagedError,
+    DisposedError,
+    EncodingError,
+    NotFoundError,
+    ProofError,
+)
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._encoding import check_format, format_json, parse_json
 from tallystick.proof._files import Files, Lock, make_directories, read_whole, write_atomically
@@ -129,6 +136,7 @@ class Store:
         Raises:
             NotFoundError: the index is not below the size.
             DamagedError: entry or path are not what was signed.
+            DisposedError: the entry was disposed of.
         """
         head = self.head
         size = head.size if size is None else size
@@ -140,6 +148,26 @@ class Store:
         if root_from_inclusion(leaf_hash(entry), index=index, size=size, path=path) != root:
             raise self._blame(index, entry, path, size=size, root=root)
         return entry, path
+
+    def path(self, index: int, *, size: int | None = None) -> list[bytes]:
+        """Make an entry's inclusion path; of one that was disposed of, from its stored leaf hash.
+
+        Raises:
+            NotFoundError: the index is not below the size.
+            DamagedError: what is stored does not lead to the root.
+        """
+        try:
+            return self.read(index, size=size)[1]
+        except DisposedError:
+            size = self.head.size if size is None else size
+            root = self.root(size)
+            path = inclusion_path(index, size=size, node=self._node, part=self._part)
+            leaf = self.hashes.node(0, index)
+            if root_from_inclusion(leaf, index=index, size=size, path=path) != root:
+                raise DamagedError(
+                    f"a stored hash of entry {index}, or on its path, is damaged", hint=REBUILD
+                ) from None
+            return path
 
     def root(self, size: int) -> bytes:
         """Return the root at a size, proved against the signed head unless it was before.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tallystick.errors import DamagedError, NoteError, NotFoundError, RollbackError
+from tallystick.errors import DamagedError, DisposedError, NoteError, NotFoundError, RollbackError
 from tallystick.proof._checkpoints import parse_checkpoint
 from tallystick.proof._files import Files, OsFiles, make_directories, read_whole, write_atomically
 from tallystick.proof._hashes import REBUILD, missing_hash
@@ -64,6 +64,7 @@ def export_tiles(
     Raises:
         RollbackError: the directory shows a head that this journal never had.
         DamagedError: what is stored does not lead to the signed root.
+        DisposedError: entry bundles are asked for, and entries that were never exported are gone.
     """
     files, root = files or OsFiles(), Path(directory)
     head = journal.checkpoint()
@@ -132,8 +133,13 @@ def _write_bundles(journal: Journal, size: int, files: Files, root: Path) -> int
     written, index = 0, 0
     while index < size // TILE_WIDTH and files.exists(root / tile_path("entries", index)):
         index += 1
-    parts: list[bytes] = []
-    for entry in journal.entries(index * TILE_WIDTH, size):
+    start, parts = index * TILE_WIDTH, list[bytes]()
+    if start < size and journal._store.segments.is_gone(start):
+        raise DisposedError(
+            f"the entries from {start} on were disposed of, so their bundles cannot be written",
+            hint="export without entries: the hash tiles are whole",
+        )
+    for entry in journal.entries(start, size):
         parts.append(len(entry.bytes).to_bytes(2, "big") + entry.bytes)
         if len(parts) == TILE_WIDTH or entry.index == size - 1:
             path = tile_path("entries", entry.index // TILE_WIDTH, len(parts))
