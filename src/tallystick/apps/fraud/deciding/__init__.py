@@ -3,5 +3,31 @@
 from __future__ import annotations
 
 from ._decision import ACTIONS, Action, Decision, ReasonCode
+from ._detectors import Detector, Detectors
+from ._drift import Drift
+from ._engine import Bank, Engine, EngineSettings
+from ._policy import DecisionPolicy
+from ._recording import Audit
+from ._rules import Condition, PaymentRule, RuleBook, default_rules, parse_rules
+from ._stats import EngineStats
 
-__all__ = ["ACTIONS", "Action", "Decision", "ReasonCode"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "Audit",
+    "Bank",
+    "Condition",
+    "Decision",
+    "DecisionPolicy",
+    "Detector",
+    "Detectors",
+    "Drift",
+    "Engine",
+    "EngineSettings",
+    "EngineStats",
+    "PaymentRule",
+    "ReasonCode",
+    "RuleBook",
+    "default_rules",
+    "parse_rules",
+]

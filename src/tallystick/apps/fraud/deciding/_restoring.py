@@ -1,0 +1,197 @@
+"""How an engine's state comes back: from a snapshot if one fits, and from the journal for what came since.
+
+The journal alone is the truth. A decision's sealed payload holds its payment, and the order of decisions is the order
+in which payments were taken; so taking them again in that order gives the same windows, and the same memory of what
+was decided. Labels and withheld decisions come back by their statements likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from tallystick.apps.fraud.features import FeatureSource
+from tallystick.apps.fraud.payments import Label, Payment
+from tallystick.errors import DisclosureError, NotFoundError, TallystickError
+from tallystick.proof import Entry
+
+from ._remembered import Remembered, payment_key
+from ._sealed import DECISION_KINDS, payment_of
+from ._snapshots import Snapshot, Snapshots
+
+__all__ = ["Records", "State", "restore"]
+
+LABEL_KIND: Final = "label.reported"
+WITHHELD_KIND: Final = "decision.withheld"
+RULES_KIND: Final = "rules.stated"
+_KINDS: Final = (*DECISION_KINDS, LABEL_KIND, WITHHELD_KIND)
+_CHUNK: Final = 512  # payments that are taken together
+
+
+class Records(Protocol):
+    """A journal to read."""
+
+    @property
+    def size(self) -> int: ...
+    def root(self, size: int | None = None) -> bytes: ...
+    def entries(
+        self, start: int = 0, stop: int | None = None, *, kinds: Collection[str] | None = None
+    ) -> Iterator[Entry]: ...
+    def entry(self, id_or_index: str | int) -> Entry: ...
+    def index(self, id_or_index: str | int) -> int: ...
+    def payload(self, id_or_index: str | int) -> bytes | dict[str, Any]: ...
+
+
+@dataclass
+class State:
+    """What an engine knows beside its models and rules.
+
+    Args:
+        features: the windows.
+        remembered: decided payments.
+        withheld: keys of payments whose decision was never given out.
+        labels: key -> what its last label said, and that label's statement.
+        restored: in words, how it came to be.
+        snapshot: what the last snapshot covers.
+    """
+
+    features: FeatureSource
+    remembered: Remembered
+    withheld: set[bytes] = field(default_factory=set)
+    labels: dict[bytes, tuple[bool, str]] = field(default_factory=dict)
+    restored: str = ""
+    snapshot: int = 0
+
+
+def restore(
+    journal: Records, features: FeatureSource, *, remember: int, snapshots: Snapshots | None = None
+) -> State:
+    """Bring the state back.
+
+    Args:
+        journal: the bank's own.
+        features: as they stand before the first decision of this journal; replaced when a snapshot holds them.
+        remember: see `Remembered`.
+        snapshots: where snapshots are; the journal alone when None.
+
+    Raises:
+        DamagedError: a statement of the journal is not what was signed.
+    """
+    found, thrown = (None, 0) if snapshots is None else snapshots.newest(lambda one: _fits(one, journal))
+    state = State(features, Remembered(remember))
+    if found is not None:
+        try:
+            made = parse_features(features)(found.features)
+            state = State(made, Remembered.parse_state(found.remembered, remember), snapshot=found.position)
+        except (TallystickError, ValueError, IndexError, KeyError) as _damaged:
+            found, thrown = None, thrown + 1
+    reading = _Reading(journal, state)
+    # Labels and withheld decisions are few: they are read from the beginning, the windows from the snapshot on.
+    reading.rare(0, state.snapshot)
+    reading.all_since(state.snapshot)
+    source = f"a snapshot of {state.snapshot} entries" if found else "the journal"
+    lost = f"; {thrown} snapshots were thrown away" if thrown else ""
+    unread = f"; {reading.unread} payloads could not be opened" if reading.unread else ""
+    state.restored = f"from {source}, {reading.taken} payments taken again{lost}{unread}"
+    return state
+
+
+def parse_features(features: FeatureSource) -> Callable[[bytes], FeatureSource]:
+    """Return what reads a state of such features.
+
+    Raises:
+        NotFoundError: these keep their state elsewhere.
+    """
+    parse: Callable[[bytes], FeatureSource] | None = getattr(features, "parse_state", None)
+    if parse is None:
+        raise NotFoundError("these features keep their state elsewhere")
+    return parse
+
+
+def keeps_state(features: FeatureSource) -> bool:
+    """Say whether features keep their state in this process, so that it has to be brought back."""
+    return hasattr(features, "format_state")
+
+
+def is_ours(entry: Entry) -> bool:
+    """Say whether a decision was made by an engine: those link the rules that they were made by."""
+    said = entry.statement
+    return said.kind in DECISION_KINDS and "rules" in said.links
+
+
+def _fits(snapshot: Snapshot, journal: Records) -> bool:
+    return 0 < snapshot.position <= journal.size and journal.root(snapshot.position) == snapshot.root
+
+
+class _Reading:
+    """One pass over the journal."""
+
+    def __init__(self, journal: Records, state: State) -> None:
+        self._journal, self._state = journal, state
+        self._waiting: list[Payment] = []
+        self._shared = not keeps_state(state.features)
+        self.taken = self.unread = 0
+
+    def rare(self, start: int, stop: int) -> None:
+        """Read labels and withheld decisions that a snapshot covers: who was told what."""
+        for entry in self._journal.entries(start, stop, kinds=(LABEL_KIND, WITHHELD_KIND)):
+            if entry.statement.kind == LABEL_KIND:
+                self._label(entry, learn=False)
+            else:
+                self._withheld(entry)
+
+    def all_since(self, start: int) -> None:
+        """Take again what came since."""
+        for entry in self._journal.entries(start, self._journal.size, kinds=_KINDS):
+            kind = entry.statement.kind
+            if kind == LABEL_KIND:
+                self._take()
+                self._label(entry, learn=not self._shared)
+            elif kind == WITHHELD_KIND:
+                self._withheld(entry)
+            elif is_ours(entry):
+                self._decision(entry)
+        self._take()
+
+    def _decision(self, entry: Entry) -> None:
+        sealed = self._sealed(entry)
+        if sealed is None:
+            return
+        payment = payment_of(sealed)
+        self._state.remembered.add(payment_key(payment.id), entry.index, payment.at)
+        self._waiting.append(payment)
+        if len(self._waiting) >= _CHUNK:
+            self._take()
+
+    def _take(self) -> None:
+        if self._waiting and not self._shared:
+            self._state.features.take(self._waiting)
+        self.taken += len(self._waiting)
+        self._waiting = []
+
+    def _label(self, entry: Entry, *, learn: bool) -> None:
+        sealed = self._sealed(entry)
+        if sealed is None:
+            return
+        key, fraud = payment_key(sealed["payment"]), sealed["fraud"]
+        self._state.labels[key] = (fraud, entry.id)
+        decisions = entry.statement.links.get("decision", [])
+        decided = self._sealed(self._journal.entry(decisions[0])) if learn and decisions else None
+        if decided is not None:
+            self._state.features.learn([Label(payment_of(decided), fraud, sealed["known_at"])])
+
+    def _withheld(self, entry: Entry) -> None:
+        for decision in entry.statement.links.get("decision", ()):
+            sealed = self._sealed(self._journal.entry(decision))
+            if sealed is not None:
+                self._state.withheld.add(payment_key(sealed["payment"]["id"]))
+
+    def _sealed(self, entry: Entry) -> dict[str, Any] | None:
+        try:
+            content = self._journal.payload(entry.index)
+        except DisclosureError:
+            # Erased: what she paid counts no more, and nothing of it can be said again.
+            self.unread += 1
+            return None
+        return content if isinstance(content, dict) else None
