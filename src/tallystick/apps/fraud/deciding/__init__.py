@@ -5,10 +5,12 @@ from __future__ import annotations
 from ._decision import ACTIONS, Action, Decision, ReasonCode
 from ._detectors import Detector, Detectors
 from ._drift import Drift
-from ._engine import Bank, Engine, EngineSettings
+from ._engine import Bank, Engine
 from ._policy import DecisionPolicy
 from ._recording import Audit
+from ._replay import Replayed, replay, replay_sealed
 from ._rules import Condition, PaymentRule, RuleBook, default_rules, parse_rules
+from ._settings import EngineSettings
 from ._stats import EngineStats
 
 __all__ = [
@@ -27,7 +29,10 @@ __all__ = [
     "EngineStats",
     "PaymentRule",
     "ReasonCode",
+    "Replayed",
     "RuleBook",
     "default_rules",
     "parse_rules",
+    "replay",
+    "replay_sealed",
 ]

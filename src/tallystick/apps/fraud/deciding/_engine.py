@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
@@ -33,6 +32,7 @@ from tallystick.errors import (
     StorageError,
     TallystickError,
 )
+from tallystick.models import IntegerModel
 from tallystick.proof import Clock, Draft, Entry, Party, system_clock
 
 from ._batches import Admission, Batch, Item, LabelAsk, make_drafts
@@ -46,8 +46,10 @@ from ._policy import DecisionPolicy
 from ._reasons import feature_words
 from ._recording import Audit, Recording
 from ._remembered import payment_key
+from ._replay import Replayed, replay
 from ._restoring import LABEL_KIND, RULES_KIND, Records, keeps_state, restore
 from ._rules import PaymentRule, RuleBook
+from ._settings import EngineSettings
 from ._snapshots import Snapshots
 from ._stats import Counters, EngineStats
 
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Bank", "Engine", "EngineSettings"]
+__all__ = ["Bank", "Engine"]
 
 MAX_SOURCE: Final = 64  # characters
 _SECOND: Final = 1_000_000
@@ -69,34 +71,6 @@ class Bank(Protocol):
     @property
     def journal(self) -> Records: ...
     def record_many(self, drafts: Sequence[Draft]) -> Sequence[Entry]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """How an engine works.
-
-    Args:
-        batch: most payments that are judged and made durable together, 1 to 256.
-        waiting: most payments that wait; one more is refused.
-        ahead_s: seconds that a payment's time may lie ahead of this clock.
-        remember: decided payments that are remembered at least; about 150 bytes each, and up to twice as many.
-        snapshot_every: decisions after which a snapshot is written; 0 for none but at the end.
-
-    Raises:
-        ConfigurationError: one is out of its range.
-    """
-
-    batch: int = 128
-    waiting: int = 4096
-    ahead_s: int = 300
-    remember: int = 1_000_000
-    snapshot_every: int = 50_000
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.batch <= 256 or self.waiting < 1 or self.ahead_s < 0 or self.snapshot_every < 0:
-            raise ConfigurationError(
-                "an engine takes batches of 1 to 256, lets 1 or more wait, and counts seconds and decisions from 0"
-            )
 
 
 class Engine:
@@ -269,6 +243,27 @@ class Engine:
         future.set_running_or_notify_cancel()
         self._line.put(LabelAsk(payment_id, fraud, source, known_at, future), wait=True)
         return future.result()
+
+    def replay(self, since: int = 0, stop: int | None = None) -> Replayed:
+        """Compute decisions again that these models made by these rules, and those of other models that are given.
+
+        Args:
+            since: index of the first entry of the journal.
+            stop: index behind the last; all when None.
+
+        Raises:
+            NotFoundError: a decision was made by another model; see `replay`.
+        """
+        detectors = self._judging.detectors
+        known = {one.hash: one.model for one in (detectors.champion, detectors.challenger) if one}
+
+        def model(model_hash: str) -> IntegerModel:
+            if model_hash not in known:
+                raise NotFoundError("a decision was made by a model that this engine does not hold")
+            return known[model_hash]
+
+        functions = {rule.name: rule for rule in self.book.rules if rule.fires is not None}
+        return replay(self._journal, model, since=since, stop=stop, functions=functions)
 
     def stats(self) -> EngineStats:
         """Return what there is to say now."""
