@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 from pathlib import Path
 from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.proof import Draft, Journal, Party, format_statement, leaf_hash, parse_statement
-from tallystick.proof._commitments import commit_bytes, commit_fields, derive_salt, padded_size
+from tallystick.errors import StatementError
+from tallystick.proof import Draft, Journal, Party, _leaves, format_statement, leaf_hash, parse_statement
+from tallystick.proof._commitments import (
+    commit_bytes,
+    commit_fields,
+    derive_salt,
+    padded_size,
+    plain_hashes,
+)
 from tallystick.proof._drafts import commit_many, format_drafts, time_of
 from tallystick.proof._encoding import decode_base64url, format_json
+from tallystick.proof._leaves import field_hashes
 from tallystick.proof._merkle import root_of
 from tallystick.proof._statements import PayloadRef
 from tallystick.testing import ForgetfulFiles
@@ -43,12 +54,20 @@ payloads = st.one_of(
 )
 
 
+USUAL_LINKS = [
+    {"model": ["ab" * 32], "permit": ["cd" * 32]},
+    {"permit": ["cd" * 32], "model": ["ab" * 32]},
+    None,
+]
+
+
 @st.composite
-def drafts(draw: st.DrawFn) -> Draft:
+def drafts(draw: st.DrawFn, *, keep: bool = False) -> Draft:
     links = draw(
         st.one_of(
             st.none(),
             st.just({}),
+            st.sampled_from(USUAL_LINKS).map(lambda links: links and {**links}),
             st.dictionaries(st.sampled_from("ab"), st.lists(ids, min_size=1, max_size=2, unique=True)),
         )
     )
@@ -58,7 +77,7 @@ def drafts(draw: st.DrawFn) -> Draft:
         draw(bodies),
         links,
         subject=draw(st.sampled_from(["", "anna"])),
-        keep=False,
+        keep=draw(st.booleans()) if keep else False,
         **more,
     )
 
@@ -68,7 +87,7 @@ def test_a_batch_equals_its_statements_written_one_by_one(batch: list[Draft], at
     times = list(range(at, at + len(batch)))
     keys = {"": b"k" * 32, "anna": b"a" * 32}
     nonces = bytes(range(16)) * len(batch)
-    refs = commit_many(batch, keys, nonces)
+    refs = commit_many(batch, keys, nonces).refs
     made = format_drafts(batch, times=times, refs=refs, origin=PARTY.origin)
     for draft, ref, data, time in zip(batch, refs, made, times, strict=True):
         payload = PayloadRef(*ref) if ref else None
@@ -84,7 +103,7 @@ def test_a_batch_equals_its_statements_written_one_by_one(batch: list[Draft], at
 def test_commitments_in_a_batch_equal_those_made_one_by_one(batch: list[Draft], nonces: bytes) -> None:
     keys = {"": b"k" * 32, "anna": b"a" * 32}
     nonces = nonces[: 16 * len(batch)]
-    for place, (draft, ref) in enumerate(zip(batch, commit_many(batch, keys, nonces), strict=True)):
+    for place, (draft, ref) in enumerate(zip(batch, commit_many(batch, keys, nonces).refs, strict=True)):
         if draft.payload is None and draft.fields is None:
             assert ref is None
             continue
@@ -101,6 +120,122 @@ def test_commitments_in_a_batch_equal_those_made_one_by_one(batch: list[Draft], 
         assert decode_base64url(written, size=16) == nonce
         assert form == ("bytes" if draft.fields is None else "fields")
         assert size == padded_size(len(content))
+
+
+@given(st.lists(drafts(keep=True), min_size=1, max_size=6))
+def test_what_is_sealed_opens_to_what_was_committed_to(batch: list[Draft]) -> None:
+    keys, tags = {"": b"k" * 32, "anna": b"a" * 32}, {"": b"K" * 16, "anna": b"A" * 16}
+    nonces = bytes(range(16 * len(batch)))
+    made = commit_many(batch, keys, nonces, tags=tags)
+    assert [at for at, _ in made.sealed] == [
+        at for at, draft in enumerate(batch) if draft.keep and made.refs[at] is not None
+    ]
+    for at, content in made.sealed:
+        draft, ref, nonce = batch[at], made.refs[at], nonces[16 * at : 16 * at + 16]
+        assert ref
+        assert content[:64] == decode_base64url(ref[0]) + tags[draft.subject] + nonce
+        key = hmac.digest(keys[draft.subject], b"payload\x00" + nonce, "sha256")
+        plain = AESGCM(key).decrypt(bytes(12), content[64:], content[:32])
+        assert plain == (draft.payload if draft.fields is None else format_json(dict(draft.fields)))
+
+
+odd_links = st.sampled_from(
+    [
+        {"model": ("ab" * 32,)},
+        {"model": ["AB" * 32]},
+        {"model": []},
+        {"model": "ab" * 32},
+        {"Model": ["ab" * 32]},
+        {"model": ["ab" * 32] * 2},
+        {"model": ["\ud800"]},
+        {1: ["ab" * 32]},
+        [("model", ["ab" * 32])],
+    ]
+)
+
+
+@given(odd_links, st.sampled_from(USUAL_LINKS))
+def test_links_that_are_refused_alone_are_refused_in_a_batch(odd: Any, usual: Any) -> None:
+    batch = [Draft("document.recorded", {"title": "x"}, links) for links in (usual, usual, odd)]
+    with pytest.raises(StatementError):
+        format_drafts(batch, times=[1, 2, 3], refs=[None] * 3, origin=PARTY.origin)
+
+
+keys_of_records = st.text(st.characters(max_codepoint=0x17F), min_size=0, max_size=4) | st.sampled_from("ab")
+odd_values: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.integers(-(2**53), 2**53),
+        st.text(),
+        st.text(st.characters(codec=None), max_size=3),
+        st.floats(),
+        st.binary(max_size=3),
+        st.sampled_from([(), (1,), b"", {1: 2}, object(), 2**53 - 1, -(2**53), "\ud800", True]),
+    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys_of_records, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(keys_of_records, odd_values, max_size=5), st.binary(min_size=32, max_size=32))
+def test_the_quick_hashes_of_fields_equal_the_plain_ones(record: dict[str, Any], salt: bytes) -> None:
+    for _ in range(2):  # the second time, its shape is known
+        quick = field_hashes(record, salt)
+        try:
+            plain = plain_hashes(record, salt)
+        except StatementError:
+            assert quick is None
+            with pytest.raises(StatementError):
+                commit_fields(record, salt)
+        else:
+            assert quick == (plain if record else None)
+
+
+def nested(depth: int, leaf: Any) -> dict[str, Any]:
+    value = leaf
+    for _ in range(depth):
+        value = {"a": value}
+    return value  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("leaf", [1, [], {}, [1]], ids=str)
+@pytest.mark.parametrize("depth", [1, 6, 7, 8, 9])
+def test_records_of_any_depth_are_hashed_or_refused_alike(depth: int, leaf: Any) -> None:
+    test = test_the_quick_hashes_of_fields_equal_the_plain_ones.hypothesis.inner_test  # type: ignore[attr-defined]
+    test(nested(depth, leaf), b"s" * 32)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"a" * 301: 1},
+        {"a" * 300: 1},
+        {"a" * 298: [1]},
+        {"a" * 297: [1]},
+        {"a": [0] * 4096},
+        {"a": [0] * 4097},
+        {f"k{at}": at for at in range(4097)},
+        {f"k{at}": at for at in range(4096)},
+        {"a": [[0] * 2048] * 2, "b": []},
+        {"a": [[0] * 2048] * 2},
+    ],
+    ids=range(10),
+)
+def test_records_at_their_bounds_are_hashed_or_refused_alike(record: dict[str, Any]) -> None:
+    test_records_of_any_depth_are_hashed_or_refused_alike(0, record)
+
+
+def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_leaves, "_PLACE_LIMIT", 50)
+    known = _leaves._Places()
+    monkeypatch.setattr(_leaves, "_places", known)
+    for number in range(100):
+        record = {f"key-{number}": number, "list": [number] * (number % 5)}
+        assert field_hashes(record, b"s" * 32) == plain_hashes(record, b"s" * 32)
+        assert known._count <= 60
 
 
 @settings(max_examples=40)

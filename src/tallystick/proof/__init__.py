@@ -73,7 +73,6 @@ from tallystick.proof._notes import (
     verify_note,
 )
 from tallystick.proof._parties import Clock, Party, system_clock
-from tallystick.proof._payloads import Payload
 from tallystick.proof._policies import (
     ASKS,
     AnchorPolicy,
@@ -124,7 +123,6 @@ __all__ = [
     "NoteSignature",
     "OsFiles",
     "Party",
-    "Payload",
     "PayloadRef",
     "PinnedParty",
     "Policy",

@@ -16,8 +16,8 @@ from tallystick.errors import StorageError
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._drafts import (
     ClockBounds,
+    Committed,
     Draft,
-    Ref,
     check_drafts,
     check_ready,
     commit_many,
@@ -28,7 +28,7 @@ from tallystick.proof._entries import Entry
 from tallystick.proof._keys import Randomness
 from tallystick.proof._kinds import Kinds
 from tallystick.proof._parties import Clock
-from tallystick.proof._payloads import Payload, Payloads
+from tallystick.proof._payloads import Payloads
 from tallystick.proof._store import Sign, Store
 
 COMMIT_LIMIT = 16_384  # entries that one pair of syncs makes durable
@@ -41,7 +41,8 @@ class _Batch:
     """What one caller waits for."""
 
     entries: Sequence[bytes]
-    sealed: Sequence[tuple[bytes, bytes]] = ()
+    sealed: Sequence[tuple[int, bytes]] = ()  # place in the batch, and what is stored
+    salted: bool = False  # whether subjects' keys were used, which may be new
     first: int = -1
     leaves: list[bytes] = field(default_factory=list)
     done: bool = False
@@ -99,8 +100,10 @@ class Appending:
         with self._ordering:
             self.refuse()
             times = give_times(drafts, now=self._clock(), last=self._last_at, bounds=self._bounds)
-            refs, sealed = self._stopping(lambda: self._commit_payloads(drafts))
-            batch = _Batch(format_drafts(drafts, times=times, refs=refs, origin=self._store.origin), sealed)
+            committed = self._stopping(lambda: self._commit_payloads(drafts))
+            refs, origin = committed.refs, self._store.origin
+            entries = format_drafts(drafts, times=times, refs=refs, origin=origin)
+            batch = _Batch(entries, committed.sealed, any(refs))
             self._queue.append(batch)
             self._last_at = times[-1]
         self._wait(batch)
@@ -152,20 +155,16 @@ class Appending:
                 hint=hint or "close it, look at the disk, then open it again",
             ) from self._failure
 
-    def _commit_payloads(self, drafts: Sequence[Draft]) -> tuple[list[Ref | None], list[tuple[bytes, bytes]]]:
-        loose = {draft.subject for draft in drafts if not draft.keep}
-        refs: list[Ref | None] = [None] * len(drafts)
-        if loose:
-            keys = {subject: self._payloads().subject_key(subject) for subject in loose}
-            refs = commit_many(drafts, keys, self._randomness(16 * len(drafts)))
-        sealed = []
-        for at, draft in enumerate(drafts):
-            content = draft.payload if draft.fields is None else draft.fields
-            if content is not None and draft.keep:
-                ref, kept = self._payloads().commit(Payload(content, draft.media, draft.subject))
-                refs[at] = (ref.commitment, ref.form, ref.media, ref.nonce, ref.size)
-                sealed.append(kept)
-        return refs, sealed
+    def _commit_payloads(self, drafts: Sequence[Draft]) -> Committed:
+        subjects = {
+            draft.subject for draft in drafts if draft.payload is not None or draft.fields is not None
+        }
+        if not subjects:
+            return Committed([None] * len(drafts), [])
+        known = self._payloads().keys_and_tags(subjects)
+        keys = {subject: key for subject, (key, _) in known.items()}
+        tags = {subject: tag for subject, (_, tag) in known.items()}
+        return commit_many(drafts, keys, self._randomness(16 * len(drafts)), tags=tags)
 
     def _wait(self, batch: _Batch) -> None:
         """Return when a batch is durable: by this thread's own commit, or by that of one before it."""
@@ -183,20 +182,29 @@ class Appending:
                 raise
 
     def _commit(self, batches: Sequence[_Batch]) -> None:
-        sealed = [one for batch in batches for one in batch.sealed]
-        if sealed:
-            # Payloads come before the statements that commit to them: no statement outlives its payload's write.
-            self._payloads().keep(sealed)
         first = self._store.head.size
         entries = (
             batches[0].entries if len(batches) == 1 else [one for batch in batches for one in batch.entries]
         )
+        sealed, place = list[tuple[int, bytes]](), first
+        for batch in batches:
+            sealed += [(place + at, content) for at, content in batch.sealed]
+            place += len(batch.entries)
+        salted = any(batch.salted for batch in batches)
         leaves: list[bytes] = []
         for start in range(0, len(entries), COMMIT_LIMIT):
-            leaves += self._store.commit(entries[start : start + COMMIT_LIMIT], self._sign)
+            part = entries[start : start + COMMIT_LIMIT]
+            if salted:
+                self._keep(sealed, first + start, first + start + len(part))
+            leaves += self._store.commit(part, self._sign)
         self._committed(self._store.head)
         start = 0
         for batch in batches:
             stop = start + len(batch.entries)
             batch.first, batch.leaves, batch.done = first + start, leaves[start:stop], True
             start = stop
+
+    def _keep(self, sealed: Sequence[tuple[int, bytes]], first: int, stop: int) -> None:
+        """Make payloads durable before the statements that commit to them: none outlives its payload's write."""
+        part = [one for one in sealed if first <= one[0] < stop]
+        self._payloads().keep(part, first=first, stop=stop, segment=self._store.segments.upcoming(first))

@@ -27,6 +27,7 @@ from typing import Any
 
 from tallystick.errors import DisclosureError, EncodingError, StatementError, VerificationError
 from tallystick.proof._encoding import check_json, decode_base64url, encode_base64url, format_json
+from tallystick.proof._leaves import FIELD_LIMIT, FIELD_PREFIX, PATH_LIMIT, field_hashes
 
 __all__ = [
     "commit_bytes",
@@ -39,10 +40,7 @@ __all__ = [
     "verify_fields",
 ]
 
-FIELD_LIMIT = 4096  # leaves of one record
-PATH_LIMIT = 300  # characters
 _COMMITMENT = b"tallystick/commitment/v1\x00"
-_FIELD = b"tallystick/field/v1\x00"
 _plain = re.compile(r"[^.\[\]\x00]+").fullmatch
 _path = re.compile(r"[ -~]*").fullmatch  # what keys of the profile make
 
@@ -109,7 +107,7 @@ def _field_salt(salt: bytes, path: str) -> bytes:
 
 
 def _field_hash(own_salt: bytes, path: str, value: Any) -> bytes:
-    return hashlib.sha256(_FIELD + own_salt + path.encode() + b"\x00" + format_json(value)).digest()
+    return hashlib.sha256(FIELD_PREFIX + own_salt + path.encode() + b"\x00" + format_json(value)).digest()
 
 
 def _list_salt(salt: bytes) -> bytes:
@@ -122,10 +120,18 @@ def commit_fields(record: Mapping[str, Any], salt: bytes) -> bytes:
     Raises:
         StatementError: see ``flatten``.
     """
-    hashes = sorted(
-        _field_hash(_field_salt(salt, path), path, value) for path, value in flatten(record).items()
-    )
+    hashes = field_hashes(record, salt) or plain_hashes(record, salt)
     return commit_bytes(b"".join(hashes), _list_salt(salt))
+
+
+def plain_hashes(record: Mapping[str, Any], salt: bytes) -> list[bytes]:
+    """The sorted hashes of a record's leaves, one after the other.
+
+    Raises:
+        StatementError: see ``flatten``.
+    """
+    leaves = flatten(record)
+    return sorted(_field_hash(_field_salt(salt, path), path, value) for path, value in leaves.items())
 
 
 def open_fields(record: Mapping[str, Any], salt: bytes, paths: Iterable[str]) -> dict[str, Any]:
@@ -151,7 +157,7 @@ def open_fields(record: Mapping[str, Any], salt: bytes, paths: Iterable[str]) ->
                 "the payload has no such field", hint=f"fields: {', '.join(sorted(leaves))}"
             )
         chosen |= below
-    hashes = sorted(_field_hash(_field_salt(salt, path), path, value) for path, value in leaves.items())
+    hashes = plain_hashes(record, salt)
     return {
         "fields": [
             {"path": path, "salt": encode_base64url(_field_salt(salt, path)), "value": leaves[path]}

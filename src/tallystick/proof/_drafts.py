@@ -6,25 +6,30 @@ What a batch shares is computed once: one look at the clock, one call for nonces
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from operator import lt
+from types import MappingProxyType
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tallystick.errors import ClockError, StatementError
 from tallystick.proof._commitments import commit_fields, padded_size
-from tallystick.proof._encoding import JSON_INTEGER_LIMIT, format_json
+from tallystick.proof._encoding import JSON_INTEGER_LIMIT
 from tallystick.proof._kinds import Kinds
-from tallystick.proof._statements import STATEMENT_SIZE_LIMIT, PayloadRef, format_statement
+from tallystick.proof._leaves import keyed_hash
+from tallystick.proof._statements import STATEMENT_SIZE_LIMIT, PayloadRef, check_links, format_statement
 
 CLOCK_AHEAD_LIMIT = 5 * 60 * 1_000_000  # microseconds that a given time may lie ahead of the clock
 Ref = tuple[str, str, str, str, int]
 """The fields of `PayloadRef`, in its order."""
 
+PAYLOAD_SIZE_LIMIT = 64 * 1024 * 1024  # bytes
 _NOTHING = bytes(32)
+_NO_NONCE = bytes(12)  # a payload's key seals one text only
 COMMITMENT_PREFIX = b"tallystick/commitment/v1\x00"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -139,31 +144,71 @@ def check_clock(*, now: int, last: int, bounds: ClockBounds) -> None:
         )
 
 
-def commit_many(drafts: Sequence[Draft], keys: Mapping[str, bytes], nonces: bytes) -> list[Ref | None]:
-    """Commit to the payloads of drafts that are not kept here; None for all others.
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What drafts commit to, in their order; nothing for a draft without a payload.
+
+    Args:
+        refs: what each statement says of its payload.
+        sealed: place among the drafts and what is stored, of those that are kept.
+    """
+
+    refs: list[Ref | None]
+    sealed: list[tuple[int, bytes]]
+
+
+def commit_many(
+    drafts: Sequence[Draft],
+    keys: Mapping[str, bytes],
+    nonces: bytes,
+    *,
+    tags: Mapping[str, bytes] = MappingProxyType({}),
+) -> Committed:
+    """Commit to the payloads of drafts, and seal those that are to be kept.
 
     Args:
         drafts: in order.
         keys: subject -> subject key, for every subject among them.
         nonces: 16 fresh bytes per draft.
+        tags: subject -> the 16 bytes that a sealed payload names it by, for those that are kept.
+
+    Raises:
+        StatementError: a payload that is too large, or fields outside the profile.
     """
-    salts = {subject: _salts(key) for subject, key in keys.items()}
+    hashed = {subject: keyed_hash(key) for subject, key in keys.items()}
     cut = [nonces[at : at + 16] for at in range(0, 16 * len(drafts), 16)]
-    commitments, sizes = [], []
-    for draft, nonce in zip(drafts, cut, strict=True):
+    commitments, sizes, sealed = [], [], []
+    for at, (draft, nonce) in enumerate(zip(drafts, cut, strict=True)):
         payload, fields = draft.payload, draft.fields
-        if draft.keep or (payload is None and fields is None):
+        if payload is not None:
+            plain, hash_under = payload, hashed[draft.subject]
+            commitment = sha256(COMMITMENT_PREFIX + hash_under(nonce) + payload).digest()
+        elif fields is not None:
+            hash_under = hashed[draft.subject]
+            commitment = commit_fields(fields, hash_under(nonce))
+            # The commitment checked every type: what is left to do is to write it down.
+            plain = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+        else:
             commitments.append(_NOTHING)
             sizes.append(0)
-        elif payload is not None:
-            commitments.append(sha256(COMMITMENT_PREFIX + salts[draft.subject](nonce) + payload).digest())
-            sizes.append(padded_size(len(payload)))
-        elif fields is not None:
-            commitments.append(commit_fields(fields, salts[draft.subject](nonce)))
-            sizes.append(padded_size(len(format_json(fields))))
+            continue
+        if len(plain) > PAYLOAD_SIZE_LIMIT:
+            raise StatementError(f"a payload must have at most {PAYLOAD_SIZE_LIMIT} bytes, got {len(plain)}")
+        commitments.append(commitment)
+        sizes.append(padded_size(len(plain)))
+        if draft.keep:
+            key = hash_under(b"payload\x00" + nonce)
+            box = AESGCM(key).encrypt(_NO_NONCE, plain, commitment)
+            sealed.append((at, commitment + tags[draft.subject] + nonce + box))
+    return Committed(_refs(drafts, commitments, cut, sizes), sealed)
+
+
+def _refs(
+    drafts: Sequence[Draft], commitments: Sequence[bytes], nonces: Sequence[bytes], sizes: Sequence[int]
+) -> list[Ref | None]:
     # Blocks of whole base64 groups: each block's text, less its end, is the text of its bytes alone.
     texts = _base64url(b"\0".join(commitments) + b"\0")
-    nonce_texts = _base64url(b"\0\0".join(cut) + b"\0\0")
+    nonce_texts = _base64url(b"\0\0".join(nonces) + b"\0\0")
     return [
         None
         if not size
@@ -176,20 +221,6 @@ def commit_many(drafts: Sequence[Draft], keys: Mapping[str, bytes], nonces: byte
     ]
 
 
-def _salts(key: bytes) -> Callable[[bytes], bytes]:
-    """HMAC-SHA-256 under one key of at most 64 bytes, its two pads hashed once (RFC 2104, section 4)."""
-    inner = sha256(bytes(byte ^ 0x36 for byte in key.ljust(64, b"\0")))
-    outer = sha256(bytes(byte ^ 0x5C for byte in key.ljust(64, b"\0")))
-
-    def salt(nonce: bytes) -> bytes:
-        first, second = inner.copy(), outer.copy()
-        first.update(nonce)
-        second.update(first.digest())
-        return second.digest()
-
-    return salt
-
-
 def _base64url(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).decode("ascii")
 
@@ -200,7 +231,8 @@ def format_drafts(
     """Write the statements of drafts that `check_drafts` accepted.
 
     `format_statement` writes the first one of a shape and thereby checks what its like share; those are put together
-    around the same parts. A property test holds the two equal.
+    around the same parts, and links that equal the ones before them are not looked at again. A property test holds
+    both ways equal.
 
     Raises:
         StatementError: links or media are malformed, or a statement is too large.
@@ -208,13 +240,17 @@ def format_drafts(
     checked: set[tuple[str, str]] = set()
     dumps, sort, made = orjson.dumps, orjson.OPT_SORT_KEYS, []
     end = b',"origin":' + dumps(origin)
+    last: dict[str, list[str]] | None = None
+    links = b"{}"
     for draft, at, ref in zip(drafts, times, refs, strict=True):
         kind = draft.kind
         shape = (kind, ref[2] if ref else "")
-        if draft.links or shape not in checked:
+        if shape not in checked:
             made.append(_format_whole(draft, at, ref, origin))
             checked.add(shape)
             continue
+        if draft.links is not last:
+            last, links = draft.links, _format_links(draft.links, last, links)
         payload = (
             b',"payload":{"commitment":"%b","form":"%b","media":"%b","nonce":"%b","size":%d}'
             % (ref[0].encode(), ref[1].encode(), ref[2].encode(), ref[3].encode(), ref[4])
@@ -225,10 +261,11 @@ def format_drafts(
             body = dumps(draft.body, option=sort)
         except TypeError as error:
             raise StatementError("a string must be valid Unicode, got a lone surrogate") from error
-        data = b'{"at":%d,"body":%b,"kind":"%b","links":{}%b%b,"v":1}' % (
+        data = b'{"at":%d,"body":%b,"kind":"%b","links":%b%b%b,"v":1}' % (
             at,
             body,
             kind.encode(),
+            links,
             end,
             payload,
         )
@@ -239,6 +276,18 @@ def format_drafts(
             )
         made.append(data)
     return made
+
+
+def _format_links(
+    links: dict[str, list[str]] | None, known: dict[str, list[str]] | None, written: bytes
+) -> bytes:
+    """Check links and write them down; those that equal ``known`` are ``written`` already."""
+    if not links:
+        return b"{}"
+    if type(links) is not dict or links != known:
+        check_links(links)
+        written = orjson.dumps(links, option=orjson.OPT_SORT_KEYS)
+    return written
 
 
 def _format_whole(draft: Draft, at: int, ref: Ref | None, origin: str) -> bytes:

@@ -37,12 +37,12 @@ from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._cosigned import Cosigned
 from tallystick.proof._drafts import ClockBounds, Draft, time_of
 from tallystick.proof._entries import Entry, walk_entries, walk_kinds
-from tallystick.proof._files import Files, OsFiles, make_directories
+from tallystick.proof._files import Files, OsFiles
 from tallystick.proof._keys import Randomness
 from tallystick.proof._kinds import STANDARD_KINDS, Kinds
 from tallystick.proof._own_heads import check_own_head, is_signed_by, signing
 from tallystick.proof._parties import Clock, Party, system_clock
-from tallystick.proof._payloads import Payloads
+from tallystick.proof._payloads import Payloads, open_payloads
 from tallystick.proof._receipts import Receipt, make_opening
 from tallystick.proof._recovery import Progress, Recovery, recover, take_up_for_reading, verify_store
 from tallystick.proof._remembered import HeadFile, check_absent, check_remembered
@@ -379,7 +379,8 @@ class Journal:
         Raises:
             DisclosureError: there is none, it is not kept here, or it was erased.
         """
-        content: bytes | dict[str, Any] = self._open_payload(self.statement(id_or_index))[0]
+        entry = self.entry(id_or_index)
+        content: bytes | dict[str, Any] = self._open_payload(entry.statement, entry.index)[0]
         return content
 
     def erase(self, subject: str) -> bool:
@@ -390,25 +391,14 @@ class Journal:
         # One object for all threads: two would both append at what each believes to be the end.
         with self._opening_payloads:
             if self._payloads is None:
-                self._payloads = self._open_payloads()
+                write, randomness = self._appending is not None, self._randomness
+                self._payloads = open_payloads(self._store, self._party, write=write, randomness=randomness)
             return self._payloads
 
-    def _open_payloads(self) -> Payloads:
-        if self._party is None:
-            raise DisclosureError("payloads can be opened with the party's keys only")
-        files, directory = self._store.files, self._store.directory / "payloads"
-        write = self._appending is not None
-        if not files.exists(directory):
-            if not write:
-                raise DisclosureError("this journal keeps no payloads")
-            make_directories(files, directory)
-        key = self._party.secret("storage")
-        return Payloads(directory, key, write=write, files=files, randomness=self._randomness)
-
-    def _open_payload(self, statement: Statement) -> tuple[Any, bytes]:
+    def _open_payload(self, statement: Statement, index: int) -> tuple[Any, bytes]:
         if statement.payload is None:
             raise DisclosureError("the statement has no payload")
-        return self._payload_store().read(statement.payload)
+        return self._payload_store().read(statement.payload, index)
 
     def receipt(
         self,
@@ -442,7 +432,7 @@ class Journal:
         statement = parse_statement(entry)
         opening = None
         if disclose is not None:
-            opening = make_opening(*self._open_payload(statement), disclose)
+            opening = make_opening(*self._open_payload(statement, index), disclose)
         own = {self._cards[0].party: self._cards} if self._cards else {}
         return Receipt(statement, index, tuple(path), checkpoint, {**(cards or {}), **own}, anchor, opening)
 

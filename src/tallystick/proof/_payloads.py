@@ -1,74 +1,50 @@
 """Payloads: what statements commit to, encrypted at rest, beside the journal.
 
-Two append-only files, written by the holder of the journal's lock, durable before the journal is written:
+Written by the holder of the journal's lock, durable before the checkpoint over the entries that refer to them:
 
-- ``subjects``: one random 32-byte key per subject (a person, or "" for the party itself), wrapped with
-  AES-256-GCM under the party's storage key. A subject's name never stands there, only an HMAC of it.
-- ``payloads``: payload ciphertexts under ``HMAC(subject key, "payload" || nonce)``, one key per payload.
+- ``subjects`` (see `_subjects`): one random key per subject (a person, or "" for the party itself), wrapped under the
+  party's storage key. A subject's name never stands there, only an HMAC of it.
+- payload segments (see `_payload_segments`): ciphertexts under ``HMAC(subject key, "payload" || nonce)``, one key per
+  payload.
 
-Destroying a subject's key makes her payloads and all her commitments' salts unknowable; the file of keys is
-written anew without it. Frames are those of `_frames`:
-a torn key at the end is cut, for nothing was committed with it yet; a damaged one is refused; of payloads only a torn
-end is cut, and what is damaged is stepped over.
+Destroying a subject's key makes her payloads and all her commitments' salts unknowable; the file of keys is written
+anew without it. Opening looks at the keys and at what a crash left behind the last mark; neither its time nor its
+memory grows with the number of payloads.
 """
 
 from __future__ import annotations
 
-import hmac
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tallystick.errors import DamagedError, DisclosureError, StatementError
-from tallystick.proof._commitments import commit_bytes, commit_fields, derive_salt, padded_size
-from tallystick.proof._encoding import encode_base64url, format_json, parse_json
-from tallystick.proof._files import File, Files, OsFiles, write_atomically
-from tallystick.proof._frames import (
-    ALIGN,
-    HEADER,
-    check_magic,
-    format_frame,
-    frame_length,
-    frame_size,
-    read_frame,
-    walk_frames,
-)
+from tallystick.errors import DamagedError, DisclosureError
+from tallystick.proof._commitments import derive_salt
+from tallystick.proof._encoding import decode_base64url, parse_json
+from tallystick.proof._files import Files, OsFiles, make_directories
 from tallystick.proof._keys import Randomness, Secret
-from tallystick.proof._statements import PayloadRef
+from tallystick.proof._leaves import keyed_hash
+from tallystick.proof._parties import Party
+from tallystick.proof._payload_segments import PayloadSegments, References
+from tallystick.proof._statements import PayloadRef, parse_statement
+from tallystick.proof._store import Store
+from tallystick.proof._subjects import Subjects
 
-__all__ = ["Payload", "Payloads"]
-
-PAYLOAD_SIZE_LIMIT = 64 * 1024 * 1024  # bytes
-_MAGIC = {"payloads": b"tallystick/payl\x01", "subjects": b"tallystick/subj\x01"}
-_SUBJECT_LIMIT = 1024  # bytes of a frame
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """A payload before it is committed to.
-
-    Args:
-        content: bytes for the form ``bytes``, a JSON object for the form ``fields``.
-        media: media type; of fields always ``application/json``.
-        subject: whom it is about; erasing that subject makes it unknowable.
-    """
-
-    content: bytes | Mapping[str, Any]
-    media: str = "application/octet-stream"
-    subject: str = ""
+__all__ = ["Payloads", "open_payloads"]
 
 
 class Payloads:
     """The payloads of one journal.
 
     Args:
-        directory: where the two files stand.
+        directory: where the files stand.
         storage_key: the party's storage secret.
+        size: entries of the journal that are durable.
+        references: reads which payloads they refer to.
         write: whether files may be made and written; the caller holds the journal's lock then.
         files: file operations.
         randomness: source of keys and nonces.
@@ -83,116 +59,76 @@ class Payloads:
         directory: Path,
         storage_key: Secret,
         *,
+        size: int,
+        references: References,
         write: bool = True,
         files: Files | None = None,
         randomness: Randomness = os.urandom,
     ) -> None:
-        self._directory, self._storage, self._write = directory, storage_key, write
-        self._files, self._randomness = files or OsFiles(), randomness
-        self._keys: dict[bytes, bytes] = {}  # subject tag -> wrapped key
-        self._places: dict[str, tuple[int, int]] = {}  # commitment -> place and size of its frame
-        self._subjects, self._subjects_end = self._open("subjects")
-        self._payloads, self._payloads_end = self._open("payloads")
+        files = files or OsFiles()
+        self._subjects = Subjects(files, directory, storage_key, write=write, randomness=randomness)
+        try:
+            self._segments = PayloadSegments(files, directory, size=size, references=references, write=write)
+        except BaseException:
+            self._subjects.close()
+            raise
 
-    def _open(self, name: str) -> tuple[File, int]:
-        path, magic = self._directory / name, _MAGIC[name]
-        fresh = not self._files.exists(path)
-        if fresh and self._write:
-            write_atomically(self._files, path, magic)
-        file = self._files.open(path, write=self._write)
-        check_magic(file, magic, name)
-        end = len(magic)
-        if name == "subjects":
-            for place, frame in walk_frames(file, end, name=name, limit=_SUBJECT_LIMIT):
-                self._keys[frame[:16]] = frame[16:]
-                end = place + frame_size(len(frame))
-            if self._write and file.size() > end:
-                file.truncate(end)
-        else:
-            size = file.size()
-            end = -(-size // ALIGN) * ALIGN
-            for place, length, commitment in _payload_frames(file, len(magic)):
-                if place + frame_size(length) > size:
-                    # A checked length beyond the end: torn. Left there, it would swallow what is appended next.
-                    end = place
-                    if self._write:
-                        file.truncate(end)
-                    break
-                self._places[encode_base64url(commitment)] = (place, frame_size(length))
-        return file, end
+    def subject_keys(self, subjects: Iterable[str]) -> dict[str, bytes]:
+        """Keys of subjects, 32 bytes each; made when there is none.
 
-    def commit(self, payload: Payload) -> tuple[PayloadRef, tuple[bytes, bytes]]:
-        """Commit to a payload; ``keep`` must follow before the statement is appended.
-
-        Returns:
-            The reference for the statement, and what ``keep`` stores.
-
-        Raises:
-            StatementError: too large, or a record outside the profile.
+        New ones become durable with the next `keep`, all with one sync: that must come before anything that they salt
+        is acknowledged.
         """
-        key, nonce = self.subject_key(payload.subject), self._randomness(16)
-        salt = derive_salt(key, nonce)
-        if isinstance(payload.content, bytes):
-            form, media, plain, commitment = (
-                "bytes",
-                payload.media,
-                payload.content,
-                commit_bytes(payload.content, salt),
-            )
-        else:
-            form, media, plain = "fields", "application/json", format_json(payload.content)
-            commitment = commit_fields(payload.content, salt)
-        if len(plain) > PAYLOAD_SIZE_LIMIT:
-            raise StatementError(f"a payload must have at most {PAYLOAD_SIZE_LIMIT} bytes, got {len(plain)}")
-        ref = PayloadRef(
-            encode_base64url(commitment), form, media, encode_base64url(nonce), padded_size(len(plain))
-        )
-        sealed = AESGCM(_payload_key(key, nonce)).encrypt(bytes(12), plain, commitment)
-        return ref, (commitment, self._tag(payload.subject) + nonce + sealed)
+        return {subject: key for subject, (key, _) in self.keys_and_tags(subjects).items()}
 
-    def keep(self, sealed: Sequence[tuple[bytes, bytes]]) -> None:
-        """Store sealed payloads durably; one sync for all."""
-        if not sealed:
-            return
-        place, parts = self._payloads_end, list[bytes]()
-        places = dict[str, tuple[int, int]]()
-        for commitment, rest in sealed:
-            frame = format_frame(commitment + rest)
-            parts.append(frame)
-            places[encode_base64url(commitment)] = (place, len(frame))
-            place += len(frame)
-        self._payloads.pwrite(b"".join(parts), self._payloads_end)
-        self._payloads.sync()
-        self._payloads_end = place
-        self._places.update(places)
+    def keys_and_tags(self, subjects: Iterable[str]) -> dict[str, tuple[bytes, bytes]]:
+        """As `subject_keys`, each with the 16 bytes that sealed payloads name the subject by."""
+        known = {}
+        for subject in subjects:
+            tag = self._subjects.tag(subject)
+            known[subject] = (self._subjects.find(tag) or self._subjects.make(tag), tag)
+        return known
 
-    def read(self, ref: PayloadRef) -> tuple[Any, bytes]:
+    def keep(self, sealed: Sequence[tuple[int, bytes]], *, first: int, stop: int, segment: int) -> None:
+        """Store new keys and sealed payloads of a batch of entries, durably; one sync for each kind.
+
+        Args:
+            sealed: entry index, and what `commit_many` sealed, in order.
+            first: index of the batch's first entry.
+            stop: index behind its last.
+            segment: first index of the journal's segment that the entries go to.
+        """
+        self._subjects.write()
+        if sealed:
+            self._segments.write(sealed, first=first, stop=stop, segment=segment)
+            self._segments.sync()
+
+    def read(self, ref: PayloadRef, index: int) -> tuple[Any, bytes]:
         """Decrypt what a statement commits to.
+
+        Args:
+            ref: what the statement says of its payload.
+            index: its place in the journal.
 
         Returns:
             The content (bytes, or the record of fields) and its record salt.
 
         Raises:
             DisclosureError: it is not kept here, or was erased.
+            DisposedError: it was disposed of.
             DamagedError: the ciphertext is not what was written.
         """
-        found = self._places.get(ref.commitment)
-        if found is None:
-            raise DisclosureError("the payload is not kept here")
-        frame = read_frame(self._payloads.pread(found[1], found[0]))
-        if frame is None:
-            raise DamagedError("a payload is damaged on the disk", hint="restore it from a backup")
-        commitment, tag, nonce, sealed = frame[:32], frame[32:48], frame[48:64], frame[64:]
-        wrapped = self._keys.get(tag)
-        if wrapped is None:
+        commitment = decode_base64url(ref.commitment, size=32)
+        content = self._segments.read(index, commitment)
+        tag, nonce, sealed = content[32:48], content[48:64], content[64:]
+        key = self._subjects.find(tag)
+        if key is None:
             raise DisclosureError("the payload was erased: its subject's key is destroyed")
-        key = self._unwrap(tag, wrapped)
         try:
-            plain = AESGCM(_payload_key(key, nonce)).decrypt(bytes(12), sealed, commitment)
+            plain = AESGCM(keyed_hash(key)(b"payload\x00" + nonce)).decrypt(bytes(12), sealed, commitment)
         except InvalidTag as error:
             raise DamagedError("a payload is damaged on the disk", hint="restore it from a backup") from error
-        content = plain if ref.form == "bytes" else parse_json(plain)
-        return content, derive_salt(key, nonce)
+        return plain if ref.form == "bytes" else parse_json(plain), derive_salt(key, nonce)
 
     def erase(self, subject: str) -> bool:
         """Destroy a subject's key; True when there was one.
@@ -200,68 +136,64 @@ class Payloads:
         The file of keys is replaced as a whole. What a copy-on-write file system or a backup still holds is out
         of reach and has to be said in ``erasure.done``.
         """
-        tag = self._tag(subject)
-        if tag not in self._keys:
-            return False
-        kept = {other: wrapped for other, wrapped in self._keys.items() if other != tag}
-        frames = b"".join(format_frame(other + wrapped) for other, wrapped in kept.items())
-        # The key counts as destroyed when the disk says so; a failure before that may be tried again.
-        write_atomically(self._files, self._directory / "subjects", _MAGIC["subjects"] + frames)
-        self._keys = kept
-        self._subjects.close()
-        self._subjects = self._files.open(self._directory / "subjects", write=True)
-        self._subjects_end = len(_MAGIC["subjects"]) + len(frames)
-        return True
+        return self._subjects.erase(self._subjects.tag(subject))
+
+    def dispose(self, first: int, stop: int, keep: Collection[int]) -> int:
+        """Free the payloads of a whole segment of the journal but those of the entries to keep.
+
+        Safe to repeat, after a crash too: what is kept is durable before anything is deleted.
+
+        Args:
+            first: index of the segment's first entry.
+            stop: index behind its last.
+            keep: entries whose payloads stay.
+
+        Returns:
+            Bytes that were freed.
+
+        Raises:
+            DamagedError: a payload that is to be kept is damaged; nothing was freed.
+        """
+        return self._segments.dispose(first, stop, keep)
 
     def close(self) -> None:
-        """Close both files."""
-        self._subjects.close()
-        self._payloads.close()
-
-    def _tag(self, subject: str) -> bytes:
-        return hmac.digest(self._storage.reveal(), b"subject\x00" + subject.encode(), "sha256")[:16]
-
-    def subject_key(self, subject: str) -> bytes:
-        """A subject's key, 32 bytes; made, and durable, when there is none."""
-        tag = self._tag(subject)
-        wrapped = self._keys.get(tag)
-        if wrapped is not None:
-            return self._unwrap(tag, wrapped)
-        key, nonce = self._randomness(32), self._randomness(12)
-        wrapped = nonce + AESGCM(self._storage.reveal()).encrypt(nonce, key, tag)
-        frame = format_frame(tag + wrapped)
-        self._subjects.pwrite(frame, self._subjects_end)
-        # Durable before anything is committed with it: a lost key would make its payloads unknowable.
-        self._subjects.sync()
-        self._subjects_end += len(frame)
-        self._keys[tag] = wrapped
-        return key
-
-    def _unwrap(self, tag: bytes, wrapped: bytes) -> bytes:
+        """Close all files."""
         try:
-            return AESGCM(self._storage.reveal()).decrypt(wrapped[:12], wrapped[12:], tag)
-        except InvalidTag as error:
-            raise DamagedError(
-                "a subject's key is damaged on the disk", hint="restore it from a backup"
-            ) from error
+            self._segments.close()
+        finally:
+            self._subjects.close()
 
 
-def _payload_key(subject_key: bytes, nonce: bytes) -> bytes:
-    return hmac.digest(subject_key, b"payload\x00" + nonce, "sha256")
+def open_payloads(store: Store, party: Party | None, *, write: bool, randomness: Randomness) -> Payloads:
+    """Open the payloads beside a journal; when it is written to, make their directory.
 
-
-def _payload_frames(file: File, start: int) -> Iterator[tuple[int, int, bytes]]:
-    """Place, length and commitment of each frame; contents are checked when they are read.
-
-    Several frames are written at once, so a crash may tear one amid whole ones. What is no frame is stepped over, and
-    whoever asks for its payload hears that it is gone. The last one may reach beyond the end of the file.
+    Raises:
+        DisclosureError: the party's keys are not there, or the journal keeps no payloads.
+        DamagedError: a file is not what was written.
+        UnknownFormatError: a later version.
     """
-    place, size = start, file.size()
-    while place < size:
-        head = file.pread(HEADER + 32, place)
-        length = frame_length(head)
-        if length is None:
-            place += ALIGN
-            continue
-        yield place, length, head[HEADER:]
-        place += frame_size(length)
+    if party is None:
+        raise DisclosureError("payloads can be opened with the party's keys only")
+    files, directory = store.files, store.directory / "payloads"
+    if not files.exists(directory):
+        if not write:
+            raise DisclosureError("this journal keeps no payloads")
+        make_directories(files, directory)
+    return Payloads(
+        directory,
+        party.secret("storage"),
+        size=store.head.size,
+        references=lambda start, stop: _references(store, start, stop),
+        write=write,
+        files=files,
+        randomness=randomness,
+    )
+
+
+def _references(store: Store, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    for first, entries, _ in store.segments.passes(start, stop):
+        for index, entry in enumerate(entries, first):
+            if b'"commitment"' in entry:
+                payload = parse_statement(entry).payload
+                if payload is not None:
+                    yield index, decode_base64url(payload.commitment, size=32)

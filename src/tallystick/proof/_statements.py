@@ -181,14 +181,19 @@ def _check_envelope(document: dict[str, Any]) -> None:
     if type(origin) is not str or not _origin(origin):
         raise StatementError("an origin must be <party id>/<journal>")
     if links:
-        _check_links(links)
+        check_links(links)
     elif type(links) is not dict:
         raise StatementError("links must be an object of lists of statement ids")
     if "payload" in document:
         _check_payload(document["payload"])
 
 
-def _check_links(links: Any) -> None:
+def check_links(links: Any) -> None:
+    """Refuse links that are no lists of ids under labels, or too many.
+
+    Raises:
+        StatementError: says which.
+    """
     if (
         type(links) is not dict
         or sum(len(ids) if type(ids) is list else 0 for ids in links.values()) > LINK_LIMIT

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.proofs import RECORD, fixed_randomness
+from tests.proofs import RECORD
+from tests.unit.proof.shelves import HOME, STORAGE, Shelf
 
 from tallystick.errors import (
     DamagedError,
@@ -19,7 +20,7 @@ from tallystick.errors import (
     VerificationError,
 )
 from tallystick.proof import (
-    Payload,
+    Files,
     PayloadRef,
     Secret,
     commit_bytes,
@@ -28,13 +29,11 @@ from tallystick.proof import (
     verify_bytes,
     verify_fields,
 )
-from tallystick.proof._payloads import Payloads
 from tallystick.testing._files import FaultyFiles, ForgetfulFiles, PowerLossError
 
-HOME = Path("/payloads")
-STORAGE = Secret(b"\x31" * 32)
 SUBJECT = "Jane Doe, born 1950"
 LETTER = b"dear Jane Doe, your cholesterol is 233"
+SEGMENT = HOME / "00000000000000000000.pay"
 
 
 @pytest.fixture
@@ -45,244 +44,232 @@ def files() -> ForgetfulFiles:
     return made
 
 
-def opened(
-    files: ForgetfulFiles, *, write: bool = True, seed: str = "payloads", key: Secret = STORAGE
-) -> Payloads:
-    return Payloads(HOME, key, write=write, files=files, randomness=fixed_randomness(seed))
+@pytest.fixture
+def shelf(files: ForgetfulFiles) -> Shelf:
+    return Shelf(files)
 
 
-def kept(store: Payloads, content: bytes | dict[str, object] = LETTER, subject: str = SUBJECT) -> PayloadRef:
-    ref, sealed = store.commit(Payload(content, "text/plain", subject))
-    store.keep([sealed])
-    return ref
+def on(files: Files, shelf: Shelf) -> Shelf:
+    """The same entries over other files."""
+    return Shelf(files, list(shelf.entries), shelf.per_segment)
 
 
 def everything(files: ForgetfulFiles) -> bytes:
     return b"".join(files.content(path) for path in files.paths())
 
 
-def test_a_payload_comes_back_with_its_salt_before_and_after_opening_again(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    letter, record = kept(store), kept(store, RECORD)
-    for reader in (store, opened(files, seed="again"), opened(files, write=False)):
-        content, salt = reader.read(letter)
+def test_a_payload_comes_back_with_its_salt_before_and_after_opening_again(shelf: Shelf) -> None:
+    store = shelf.open()
+    letter, record = shelf.keep(store, LETTER, RECORD)
+    assert letter
+    assert record
+    for reader in (store, shelf.open(seed="again"), shelf.open(write=False)):
+        content, salt = reader.read(letter, 0)
         assert content == LETTER
         verify_bytes(decode_base64url(letter.commitment), content, salt)
-        fields, salt = reader.read(record)
+        fields, salt = reader.read(record, 1)
         assert fields == RECORD
         opening = open_fields(RECORD, salt, ["amount"])
         assert verify_fields(decode_base64url(record.commitment), opening) == {"amount": 1200}
 
 
-def test_references_say_the_form_and_a_rounded_size(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    letter, record = kept(store), kept(store, RECORD)
+def test_references_say_the_form_and_a_rounded_size(shelf: Shelf) -> None:
+    letter, record, empty = shelf.keep(shelf.open(), LETTER, RECORD, b"")
+    assert letter
+    assert record
+    assert empty
     assert (letter.form, letter.media, letter.size) == ("bytes", "text/plain", 64)
     assert (record.form, record.media) == ("fields", "application/json")
-    assert kept(store, b"").size == 1
+    assert empty.size == 1
 
 
-def test_equal_payloads_have_different_commitments(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    assert kept(store).commitment != kept(store).commitment
-    assert kept(store, b"yes").commitment != commit_bytes(b"yes", b"").hex()
+def test_equal_payloads_have_different_commitments(shelf: Shelf) -> None:
+    first, second = shelf.keep(shelf.open(), b"yes", b"yes")
+    assert first
+    assert second
+    assert first.commitment != second.commitment
+    assert decode_base64url(first.commitment) != commit_bytes(b"yes", b"")
 
 
-def test_nothing_of_a_payload_or_its_subject_stands_in_the_files(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    kept(store)
-    kept(store, RECORD)
+def test_nothing_of_a_payload_or_its_subject_stands_in_the_files(shelf: Shelf, files: ForgetfulFiles) -> None:
+    shelf.keep(shelf.open(), LETTER, RECORD)
     whole = everything(files)
     for word in (b"Jane", b"cholesterol", b"amount", b"1200", b"reasons", SUBJECT.encode(), STORAGE.reveal()):
         assert word not in whole
 
 
-def test_erasing_makes_payload_and_salt_unknowable_and_leaves_others(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    hers, his, ours = kept(store), kept(store, b"his", "John"), kept(store, b"ours", "")
-    key = store.subject_key(SUBJECT)
-    wrapped = store._keys[store._tag(SUBJECT)]
+def test_erasing_makes_payload_and_salt_unknowable_and_leaves_others(
+    shelf: Shelf, files: ForgetfulFiles
+) -> None:
+    store = shelf.open()
+    shelf.keep(store, LETTER)
+    shelf.keep(store, b"his", subject="John")
+    shelf.keep(store, b"ours", subject="")
+    key = store.subject_keys([SUBJECT])[SUBJECT]
+    at = files.content(HOME / "subjects").index(store._subjects.tag(SUBJECT))
+    wrapped = files.content(HOME / "subjects")[at + 16 : at + 76]
     assert store.erase(SUBJECT)
     assert not store.erase(SUBJECT)
-    for reader in (store, opened(files, seed="again")):
-        with pytest.raises(DisclosureError):
-            reader.read(hers)
-        assert reader.read(his)[0] == b"his"
-        assert reader.read(ours)[0] == b"ours"
+    for reader in (store, shelf.open(seed="again")):
+        with pytest.raises(DisclosureError, match="erased"):
+            shelf.read(reader, 0)
+        assert shelf.read(reader, 1) == b"his"
+        assert shelf.read(reader, 2) == b"ours"
     whole = everything(files)
     assert wrapped not in whole
     assert key not in whole
 
 
-def test_erasing_somebody_unknown_does_nothing(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    kept(store)
+def test_erasing_somebody_unknown_does_nothing(shelf: Shelf, files: ForgetfulFiles) -> None:
+    store = shelf.open()
+    shelf.keep(store, LETTER)
     before = everything(files)
     assert not store.erase("nobody")
     assert everything(files) == before
 
 
-def test_after_an_erasure_new_payloads_of_the_subject_have_a_new_key(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    old = kept(store)
+def test_after_an_erasure_new_payloads_of_the_subject_have_a_new_key(shelf: Shelf) -> None:
+    store = shelf.open()
+    shelf.keep(store, LETTER)
     store.erase(SUBJECT)
-    new = kept(store, b"new")
-    again = opened(files, seed="again")
-    assert again.read(new)[0] == b"new"
+    shelf.keep(store, b"new")
+    again = shelf.open(seed="again")
+    assert shelf.read(again, 1) == b"new"
     with pytest.raises((DisclosureError, DamagedError)):
-        again.read(old)
+        shelf.read(again, 0)
 
 
-def test_an_erasure_that_fails_can_be_tried_again(files: ForgetfulFiles) -> None:
+def test_an_erasure_that_fails_can_be_tried_again(shelf: Shelf, files: ForgetfulFiles) -> None:
     failing: set[str] = set()
-    faulty = FaultyFiles(files, lambda operation, _name: errno.EIO if operation in failing else 0)
-    store = Payloads(HOME, STORAGE, files=faulty, randomness=fixed_randomness("payloads"))
-    ref = kept(store)
+    shelf.files = FaultyFiles(files, lambda operation, _name: errno.EIO if operation in failing else 0)
+    store = shelf.open()
+    shelf.keep(store, LETTER)
     failing.add("rename")
     with pytest.raises(StorageError):
         store.erase(SUBJECT)
-    assert store.read(ref)[0] == LETTER
+    assert shelf.read(store, 0) == LETTER
     failing.clear()
     assert store.erase(SUBJECT)
     with pytest.raises(DisclosureError):
-        opened(files, seed="again").read(ref)
+        shelf.read(shelf.open(seed="again"), 0)
 
 
-def test_a_payload_that_was_never_kept_is_not_here(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    ref, _ = store.commit(Payload(LETTER))
-    with pytest.raises(DisclosureError):
-        store.read(ref)
+def test_a_payload_that_was_never_kept_is_not_here(shelf: Shelf) -> None:
+    store = shelf.open()
+    (ref,) = shelf.keep(store, LETTER, lost=True)
+    assert ref
+    with pytest.raises(DisclosureError, match="not kept"):
+        shelf.open(seed="again").read(ref, 0)
+    with pytest.raises(DisclosureError, match="not kept"):
+        store.read(ref, 7)
 
 
-def test_a_payload_outside_its_bounds_is_refused(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    for content in ({"a": 1.5}, {"a.b": 1}, {"a": {"b": object()}}, [1], "text"):
-        with pytest.raises(StatementError):
-            store.commit(Payload(content))  # type: ignore[arg-type]
+@pytest.mark.parametrize("content", [{"a": 1.5}, {"a.b": 1}, {"a": {"b": object()}}])
+def test_a_payload_outside_its_bounds_is_refused(shelf: Shelf, content: dict[str, object]) -> None:
+    with pytest.raises(StatementError):
+        shelf.keep(shelf.open(), content)
 
 
-def test_another_storage_key_opens_nothing(files: ForgetfulFiles) -> None:
-    kept(opened(files))
-    ref = kept(opened(files, seed="b"), b"second", "John")
-    stranger = opened(files, write=False, key=Secret(b"\x32" * 32))
+def test_another_storage_key_opens_nothing(shelf: Shelf) -> None:
+    shelf.keep(shelf.open(), LETTER)
+    stranger = shelf.open(write=False, key=Secret(b"\x32" * 32))
     with pytest.raises((DamagedError, DisclosureError)):
-        stranger.read(ref)
+        shelf.read(stranger, 0)
 
 
-@pytest.mark.parametrize("name", ["subjects", "payloads"])
-def test_a_torn_tail_is_cut_and_what_stood_before_stays(files: ForgetfulFiles, name: str) -> None:
-    store = opened(files)
-    first = kept(store)
-    before = len(files.content(HOME / name))
-    kept(store, b"second", "John")
-    whole = files.content(HOME / name)
+@pytest.mark.parametrize("path", [HOME / "subjects", SEGMENT], ids=["subjects", "payloads"])
+def test_a_torn_tail_is_cut_and_what_stood_before_stays(
+    shelf: Shelf, files: ForgetfulFiles, path: Path
+) -> None:
+    store = shelf.open()
+    shelf.keep(store, LETTER)
+    before = len(files.content(path))
+    shelf.keep(store, b"second", subject="John", lost=True)
+    whole = files.content(path)
     assert len(whole) > before
     for cut in range(before, len(whole)):
         torn = files.copy()
-        torn.open(HOME / name, write=True).truncate(cut)
-        again = opened(torn, seed="again")
-        assert again.read(first)[0] == LETTER
-        third = kept(again, b"third", "John")
-        assert opened(torn, seed="c").read(third)[0] == b"third"
+        torn.open(path, write=True).truncate(cut)
+        after = on(torn, shelf)
+        again = after.open(seed="again")
+        assert after.read(again, 0) == LETTER
+        after.keep(again, b"third", subject="John")
+        assert after.read(after.open(seed="c"), 1) == b"third"
 
 
-def test_a_last_key_whose_sectors_did_not_arrive_does_not_lock_its_subject_out(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    first = kept(store)
-    before = len(files.content(HOME / "subjects"))
-    kept(store, b"second", "John")
-    after = len(files.content(HOME / "subjects"))
-    for place in (before, before + 4, before + 20, before + 40):
-        torn = files.copy()
-        torn.open(HOME / "subjects", write=True).pwrite(bytes(after - place), place)
-        again = opened(torn, seed="again")
-        assert again.read(first)[0] == LETTER
-        third = kept(again, b"third", "John")
-        assert again.read(third)[0] == b"third"
-
-
-def test_a_power_loss_at_any_step_keeps_what_was_kept(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    first = kept(store)
-    done = files.operations
-    for step in range(8):
+def test_a_power_loss_at_any_step_keeps_what_was_kept(shelf: Shelf, files: ForgetfulFiles) -> None:
+    shelf.keep(shelf.open(), LETTER)
+    reached = 0
+    for step in range(14):
         machine = files.copy()
         machine._power_loss_at = machine.operations + step
-        with suppress(PowerLossError):
-            kept(opened(machine, seed="b"), b"second", "John")
+        during = on(machine, shelf)
+        try:
+            during.keep(during.open(seed="b"), b"second", b"more", subject="John", lost=True)
+        except PowerLossError:
+            reached += 1
         for seed in range(5):
-            after = machine.after_power_loss(random.Random(seed))
-            again = opened(after, seed="c")
-            assert again.read(first)[0] == LETTER
-            assert again.read(kept(again, b"third", "John"))[0] == b"third"
-    assert done > 0
+            after = on(machine.after_power_loss(random.Random(seed)), shelf)
+            again = after.open(seed="c")
+            assert after.read(again, 0) == LETTER
+            after.keep(again, b"third", subject="John")
+            assert after.read(again, 1) == b"third"
+            assert after.read(after.open(seed="d"), 1) == b"third"
+    assert 3 < reached < 14
 
 
-def test_a_damaged_length_in_the_middle_of_the_keys_is_refused_and_cuts_nothing(
-    files: ForgetfulFiles,
-) -> None:
-    store = opened(files)
-    place = len(files.content(HOME / "subjects"))
-    for name in ("Jane", "John", "Ann"):
-        kept(store, b"x", name)
-    for offset in range(4):
+def test_what_was_kept_survives_a_power_loss(shelf: Shelf, files: ForgetfulFiles) -> None:
+    shelf.keep(shelf.open(), LETTER)
+    shelf.keep(shelf.open(), b"second", subject="John")
+    for seed in (None, 1, 2, 3):
+        after = on(files.after_power_loss(None if seed is None else random.Random(seed)), shelf)
+        store = after.open(seed="after")
+        assert [after.read(store, at) for at in range(2)] == [LETTER, b"second"]
+
+
+def test_damaged_ciphertext_is_named_and_never_returned(shelf: Shelf, files: ForgetfulFiles) -> None:
+    shelf.keep(shelf.open(), LETTER)
+    for place in range(16, len(files.content(SEGMENT))):
         damaged = files.copy()
-        damaged.flip(HOME / "subjects", place + offset)
-        whole = damaged.content(HOME / "subjects")
-        with pytest.raises(DamagedError):
-            opened(damaged, seed="again")
-        assert damaged.content(HOME / "subjects") == whole
-
-
-def test_damaged_ciphertext_is_named_and_never_returned(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    start = len(files.content(HOME / "payloads"))
-    ref = kept(store)
-    end = len(files.content(HOME / "payloads"))
-    for place in range(start + 4, end):
-        damaged = files.copy()
-        damaged.flip(HOME / "payloads", place)
+        damaged.flip(SEGMENT, place)
         with pytest.raises((DamagedError, DisclosureError)):
-            opened(damaged, write=False).read(ref)
+            shelf.read(on(damaged, shelf).open(write=False), 0)
 
 
-def test_a_damaged_wrapped_key_is_named(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    place = len(files.content(HOME / "subjects")) + 30
-    ref = kept(store)
-    kept(store, b"x", "John")
-    files.flip(HOME / "subjects", place)
-    with pytest.raises(DamagedError):
-        opened(files, write=False).read(ref)
-
-
-@pytest.mark.parametrize("name", ["subjects", "payloads"])
-def test_another_file_or_a_later_version_is_refused(files: ForgetfulFiles, name: str) -> None:
-    kept(opened(files))
+@pytest.mark.parametrize("path", [HOME / "subjects", SEGMENT, HOME / "places"], ids=str)
+def test_another_file_or_a_later_version_is_refused(shelf: Shelf, files: ForgetfulFiles, path: Path) -> None:
+    shelf.keep(shelf.open(), LETTER)
     later = files.copy()
-    later.open(HOME / name, write=True).pwrite(b"\x02", 15)
+    later.open(path, write=True).pwrite(b"\x02", 15)
     with pytest.raises(UnknownFormatError):
-        opened(later)
-    files.flip(HOME / name, 0)
+        on(later, shelf).open()
+    files.flip(path, 0)
     with pytest.raises(DamagedError):
-        opened(files)
+        shelf.open(write=False).read(PayloadRef("A" * 43, "bytes", "a/b", "A" * 22, 1), 0)
 
 
-def test_a_failed_sync_stores_nothing_as_kept(files: ForgetfulFiles) -> None:
-    faulty = FaultyFiles(
-        files, lambda operation, name: errno.EIO if (operation, name) == ("sync", "payloads") else 0
+@pytest.mark.parametrize("name", [SEGMENT.name, "subjects"])
+def test_a_failed_sync_stores_nothing_as_kept(shelf: Shelf, files: ForgetfulFiles, name: str) -> None:
+    failing = set[str]()
+    shelf.files = FaultyFiles(
+        files, lambda operation, on: errno.EIO if operation == "sync" and on in failing else 0
     )
-    store = Payloads(HOME, STORAGE, files=faulty, randomness=fixed_randomness("payloads"))
-    ref, sealed = store.commit(Payload(LETTER))
+    store = shelf.open()
+    shelf.keep(store, LETTER)
+    failing.add(name)
     with pytest.raises(StorageError):
-        store.keep([sealed])
-    with pytest.raises(DisclosureError):
-        store.read(ref)
+        shelf.keep(store, b"second", subject="John", lost=True)
+    with suppress(StorageError):
+        store.close()
+    after = on(files.after_power_loss(), shelf)
+    assert after.read(after.open(seed="after"), 0) == LETTER
 
 
-def test_the_salt_of_another_subject_does_not_open(files: ForgetfulFiles) -> None:
-    store = opened(files)
-    ref, other = kept(store), kept(store, LETTER, "John")
+def test_the_salt_of_another_subject_does_not_open(shelf: Shelf) -> None:
+    store = shelf.open()
+    (ref,) = shelf.keep(store, LETTER)
+    (other,) = shelf.keep(store, LETTER, subject="John")
+    assert ref
+    assert other
     with pytest.raises(VerificationError):
-        verify_bytes(decode_base64url(ref.commitment), LETTER, store.read(other)[1])
+        verify_bytes(decode_base64url(ref.commitment), LETTER, store.read(other, 1)[1])

@@ -1,0 +1,170 @@
+"""Hashing the leaves of a record of fields, quickly.
+
+A journal commits to thousands of records a second, and they look alike: what depends only on their shape (which keys,
+how long the lists) is worked out once. Whatever is out of the ordinary, and everything that must be refused, is left to
+the plain way in `_commitments`; a property test holds the two equal, byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from tallystick.proof._encoding import JSON_DEPTH_LIMIT, JSON_INTEGER_LIMIT
+
+FIELD_LIMIT = 4096  # leaves of one record
+PATH_LIMIT = 300  # characters
+FIELD_PREFIX = b"tallystick/field/v1\x00"
+_PLACE_LIMIT = (
+    20_000  # places that are remembered, some 10 MB; above it everything is forgotten and learnt again
+)
+_BLOCK = 64  # bytes of SHA-256
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+_name = re.compile(r"[ -\-/-Z\\^-~]+").fullmatch  # printable ASCII without dot and brackets
+_dumps = orjson.dumps
+
+
+def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA-256 under one key of at most 64 bytes, its two pads hashed once (RFC 2104, section 4)."""
+    padded = key.ljust(_BLOCK, b"\0")
+    inner, outer = sha256(padded.translate(_INNER)).copy, sha256(padded.translate(_OUTER)).copy
+
+    def digest(message: bytes) -> bytes:
+        first, second = inner(), outer()
+        first.update(message)
+        second.update(first.digest())
+        return second.digest()
+
+    return digest
+
+
+class _UnusualError(Exception):
+    """The plain way has to look at this record."""
+
+
+class _Place:
+    """A place in records: its path, and the places below it that were met so far."""
+
+    __slots__ = ("depth", "items", "path", "salted", "shapes", "tail")
+
+    def __init__(self, path: str, depth: int) -> None:
+        self.path, self.depth = path, depth
+        encoded = path.encode()
+        self.salted = b"field\x00" + encoded
+        self.tail = encoded + b"\x00"
+        self.shapes: dict[tuple[str, ...], list[_Place]] = {}
+        self.items: list[_Place] = []
+
+
+class _Places:
+    """All places that were met, as a tree; threads may share it, for what one adds twice is equal."""
+
+    def __init__(self) -> None:
+        self._root, self._count = _Place("", 0), 0
+
+    def root(self) -> _Place:
+        if self._count > _PLACE_LIMIT:
+            self._root, self._count = _Place("", 0), 0
+        return self._root
+
+    def below(self, place: _Place, keys: tuple[str, ...]) -> list[_Place]:
+        """Learn the shape of an object."""
+        if not all(type(key) is str and _name(key) for key in keys):
+            raise _UnusualError
+        made = [self._make(f"{place.path}.{key}" if place.path else key, place.depth + 1) for key in keys]
+        place.shapes[keys] = made
+        return made
+
+    def items(self, place: _Place, count: int) -> list[_Place]:
+        """Learn the items of a list, at least ``count`` of them."""
+        known = place.items
+        if count > FIELD_LIMIT:
+            raise _UnusualError
+        made = [self._make(f"{place.path}[{at}]", place.depth + 1) for at in range(len(known), count)]
+        place.items = [*known, *made]
+        return place.items
+
+    def _make(self, path: str, depth: int) -> _Place:
+        if len(path) > PATH_LIMIT or depth > JSON_DEPTH_LIMIT:
+            raise _UnusualError
+        self._count += 1
+        return _Place(path, depth)
+
+
+_places = _Places()
+
+
+def field_hashes(record: Mapping[str, Any], salt: bytes) -> list[bytes] | None:
+    """The sorted hashes of a record's leaves; None when the plain way has to say what they are, or that there are none.
+
+    Args:
+        record: a JSON object.
+        salt: the record's salt, 32 bytes.
+    """
+    if type(record) is not dict or not record or len(salt) > _BLOCK:
+        return None
+    places: list[_Place] = []
+    texts: list[bytes] = []
+    try:
+        _collect(_places.root(), record, places, texts)
+    except (_UnusualError, TypeError):
+        return None
+    if len(places) > FIELD_LIMIT:
+        return None
+    padded = salt.ljust(_BLOCK, b"\0")
+    inner, outer = sha256(padded.translate(_INNER)).copy, sha256(padded.translate(_OUTER)).copy
+    hashes = []
+    for place, text in zip(places, texts, strict=True):
+        # HMAC as in `keyed_hash`, without a call: a record has tens of leaves.
+        first, second = inner(), outer()
+        first.update(place.salted)
+        second.update(first.digest())
+        hashes.append(sha256(FIELD_PREFIX + second.digest() + place.tail + text).digest())
+    hashes.sort()
+    return hashes
+
+
+def _collect(
+    place: _Place, value: dict[str, Any] | list[Any], places: list[_Place], texts: list[bytes]
+) -> None:
+    """Add the leaves of an object or a list that is not empty.
+
+    Raises:
+        TypeError: a text that is not valid Unicode.
+        _UnusualError: anything else that the plain way must look at.
+    """
+    items: Any
+    if type(value) is dict:
+        keys = tuple(value)
+        below = place.shapes.get(keys) or _places.below(place, keys)
+        items = value.values()
+    else:
+        below, items = place.items, value
+        if len(below) < len(items):
+            below = _places.items(place, len(items))
+    for one, item in zip(below, items, strict=False):
+        kind = type(item)
+        if (
+            kind is str
+            or (kind is int and -JSON_INTEGER_LIMIT <= item <= JSON_INTEGER_LIMIT)
+            or kind is bool
+            or item is None
+        ):
+            places.append(one)
+            texts.append(_dumps(item))
+        elif kind is not dict and kind is not list:
+            raise _UnusualError
+        elif not item:
+            if one.depth >= JSON_DEPTH_LIMIT:
+                raise _UnusualError
+            places.append(one)
+            texts.append(b"{}" if kind is dict else b"[]")
+        elif len(places) > FIELD_LIMIT:
+            raise _UnusualError
+        else:
+            _collect(one, item, places, texts)
