@@ -61,6 +61,7 @@ __all__ = ["Bank", "Engine"]
 
 MAX_SOURCE: Final = 64  # characters
 _SECOND: Final = 1_000_000
+_USUAL: Final = EngineSettings()
 
 
 class Bank(Protocol):
@@ -110,7 +111,7 @@ class Engine:
         oversight: Oversight | None = None,
         clock: Clock = system_clock,
         permit: str = "",
-        settings: EngineSettings = EngineSettings(),
+        settings: EngineSettings = _USUAL,
         directory: Path | None = None,
         drift: Drift | None = None,
         timer: Callable[[], int] = time.perf_counter_ns,
