@@ -115,9 +115,7 @@ class PayeeList:
         """
         receipt = receipt if isinstance(receipt, Receipt) else parse_receipt(receipt)
         word, now = self._read(receipt), self._clock()
-        if word.at > now + AHEAD_US:
-            raise DeadlineError("a report must not be ahead of the clock", hint="set the clocks")
-        self.epoch.check_time(word.at)
+        self.check_time(word.at)
         with self._lock:
             if word.statement not in self._statements:
                 self._statements.add(word.statement)
@@ -127,6 +125,16 @@ class PayeeList:
                 insort(about, word)
                 self._words[word.token] = about
         return word
+
+    def check_time(self, at: int) -> None:
+        """Refuse a time outside the epoch, or ahead of this member's clock.
+
+        Raises:
+            DeadlineError: it is.
+        """
+        self.epoch.check_time(at)
+        if at > self._clock() + AHEAD_US:
+            raise DeadlineError("a report must not be ahead of the clock", hint="set the clocks")
 
     def entry(self, token: bytes, at: int) -> Listed | None:
         """Return a payee's entry at a moment, or None: it is not on the list then."""
