@@ -38,8 +38,10 @@ EVM = {
     "trie",
     "web3",
 }
+WEB = {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"}
 HEAVY = EVM | {
-    "jinja2", "joblib", "matplotlib", "numpy", "onnx", "onnxruntime", "pandas", "scipy", "sklearn",
+    "defusedxml", "fastapi", "httptools", "jinja2", "joblib", "matplotlib", "numpy", "onnx", "onnxruntime", "pandas",
+    "prometheus_client", "pyarrow", "scipy", "sklearn", "starlette", "uvicorn", "uvloop",
 }  # fmt: skip
 
 
@@ -119,6 +121,17 @@ def test_only_chain_imports_the_evm_libraries() -> None:
         if room_of(module_of(path)) != "tallystick.chain"
         for line, name in imports_of(path)
         if name.split(".")[0] in EVM
+    ]
+    assert wrong == []
+
+
+def test_only_server_imports_the_web_framework() -> None:
+    wrong = [
+        f"{path.relative_to(TOP)}:{line}: {name}"
+        for path in FILES
+        if room_of(module_of(path)) not in ("tallystick.server", "tallystick.web")
+        for line, name in imports_of(path)
+        if name.split(".")[0] in WEB
     ]
     assert wrong == []
 

@@ -7,7 +7,15 @@ from ._mapping import ColumnMapping, TimeForm
 from ._messages import MAX_TRANSACTIONS, PaymentMessage, Reference
 from ._parts import MAX_MESSAGE_BYTES
 from ._payment import CHANNELS, Label, Payment
-from ._reading import ISO_JSON, ISO_XML, PLAIN_JSON, make_payment, parse_payment, parse_payment_message
+from ._reading import (
+    ISO_JSON,
+    ISO_XML,
+    PLAIN_JSON,
+    is_message,
+    make_payment,
+    parse_payment,
+    parse_payment_message,
+)
 from ._status import Status, StatusReport, format_status, parse_status
 from ._tables import Row, read_payments
 from ._times import format_time, parse_time
@@ -31,6 +39,7 @@ __all__ = [
     "TimeForm",
     "format_status",
     "format_time",
+    "is_message",
     "make_payment",
     "parse_payment",
     "parse_payment_message",

@@ -12,7 +12,15 @@ from ._parts import parse_json_object
 from ._payment import Payment
 from ._times import parse_time
 
-__all__ = ["ISO_JSON", "ISO_XML", "PLAIN_JSON", "make_payment", "parse_payment", "parse_payment_message"]
+__all__ = [
+    "ISO_JSON",
+    "ISO_XML",
+    "PLAIN_JSON",
+    "is_message",
+    "make_payment",
+    "parse_payment",
+    "parse_payment_message",
+]
 
 PLAIN_JSON: Final = ("application/json",)
 ISO_JSON: Final = ("application/iso20022+json", "application/vnd.iso20022+json")
@@ -41,7 +49,7 @@ def parse_payment(data: bytes, content_type: str = "application/json") -> list[P
     kind = content_type.partition(";")[0].strip().lower()
     if kind in PLAIN_JSON:
         document = parse_json_object(data)
-        if not _is_message(document):
+        if not is_message(document):
             return [make_payment(document)]
     return list(parse_payment_message(data, kind).payments)
 
@@ -80,7 +88,7 @@ def make_payment(found: Any) -> Payment:
     return Payment(**found)
 
 
-def _is_message(document: dict[str, Any]) -> bool:
+def is_message(document: Any) -> bool:
     """Say whether a JSON object is a message of ISO 20022, with or without its envelope."""
-    inside = document.get("Document", document)
+    inside = document.get("Document", document) if type(document) is dict else None
     return type(inside) is dict and (INITIATION in inside or TRANSFER in inside)

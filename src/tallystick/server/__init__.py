@@ -1,0 +1,66 @@
+"""The HTTP interface of a node: today the fraud service. It translates, it never decides.
+
+The door opens on the base install: names load when they are first asked for, and a name whose part is not installed
+raises ``MissingExtraError`` with the line to type.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._app import create_app
+    from ._keys import ROLES, ApiKey, Keys
+    from ._running import Served, serve
+    from ._service import FraudService, Standing
+    from ._settings import ServerSettings
+
+__all__ = [
+    "ROLES",
+    "ApiKey",
+    "FraudService",
+    "Keys",
+    "Served",
+    "ServerSettings",
+    "Standing",
+    "create_app",
+    "serve",
+]
+
+# name -> the private module that holds it
+_PLACES = {
+    "ROLES": "_keys",
+    "ApiKey": "_keys",
+    "FraudService": "_service",
+    "Keys": "_keys",
+    "Served": "_running",
+    "ServerSettings": "_settings",
+    "Standing": "_service",
+    "create_app": "_app",
+    "serve": "_running",
+}
+_EXTRA = frozenset({"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"})
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        found = getattr(importlib.import_module(f"{__name__}.{place}"), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        from tallystick.errors import MissingExtraError
+
+        raise MissingExtraError(
+            f"{name} needs the serve extra, which is not installed ({error.name} is missing)",
+            hint="pip install 'tallystick[serve]'",
+        ) from error
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
