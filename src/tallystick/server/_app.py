@@ -86,6 +86,7 @@ def create_app(service: FraudService, settings: ServerSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        app.front.is_stopping = False
         yield
         app.front.is_stopping = True
         app.front.bridge.close()

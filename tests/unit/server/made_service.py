@@ -19,11 +19,11 @@ from tallystick.server import ROLES, FraudService, Keys, ServerSettings, Standin
 STATEMENT = "ab" * 32
 
 
-def made_keys(**limits: int) -> tuple[Keys, dict[str, str]]:
-    """One key for every role, and a second reviewer; returns role -> key."""
+def made_keys(*, all_roles: bool = False, **limits: int) -> tuple[Keys, dict[str, str]]:
+    """One key for every role, or each for all roles, and a second reviewer; returns role -> key."""
     keys, tokens = Keys(), {}
     for name, role in [*((role, role) for role in ROLES), ("ben", "review")]:
-        keys, token = keys.added(name, [role], per_second=limits.get(role, 0))
+        keys, token = keys.added(name, ROLES if all_roles else [role], per_second=limits.get(role, 0))
         tokens.setdefault(role, token)
         tokens[name] = token
     return keys, tokens
@@ -154,7 +154,7 @@ class Service:
 
     def __init__(self, standing: Standing | None = None, **settings: Any) -> None:
         limits = settings.pop("limits", {})
-        keys, self.tokens = made_keys(**limits)
+        keys, self.tokens = made_keys(all_roles=settings.pop("all_roles", False), **limits)
         self.engine, self.cases, self.receipts = StandInEngine(), StandInCases(), StandInReceipts()
         self.standing = standing or Standing(journal=7, backlog=3, backlog_s=1.5)
         self.lines: list[bytes] = []
