@@ -1,5 +1,44 @@
-"""Training: protocols that do not look into the future, models, and how good they are."""
+"""Training: protocols that do not look into the future, models, and how good they are.
+
+Example:
+    >>> matrix, names = make_features(payments, labels, Windows())           # doctest: +SKIP
+    >>> parted = time_split(at, fraud, known_at, customers)                  # doctest: +SKIP
+    >>> fitted = fit_detector(matrix[parted.train], parted.learned, names)   # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from ._detector import Growth, fit_detector
+from ._matrix import make_features
+from ._protocol import Protocol, TimeSplit, time_split
+from ._quality import Quality, draw_intervals, measure_quality
+from ._ranking import (
+    Ranking,
+    area_under_roc,
+    average_precision,
+    card_precision,
+    daily_card_precision,
+    precision_recall,
+    recall_at_budget,
+    value_stopped,
+)
+
+__all__ = [
+    "Growth",
+    "Protocol",
+    "Quality",
+    "Ranking",
+    "TimeSplit",
+    "area_under_roc",
+    "average_precision",
+    "card_precision",
+    "daily_card_precision",
+    "draw_intervals",
+    "fit_detector",
+    "make_features",
+    "measure_quality",
+    "precision_recall",
+    "recall_at_budget",
+    "time_split",
+    "value_stopped",
+]
