@@ -34,6 +34,7 @@ COMMANDS = {
     "appeal": f"{_HERE}._oversight",
     "control": f"{_HERE}._oversight",
     "oracle": f"{_HERE}._oracle",
+    "fraud": f"{_HERE}._fraud",
     "export": f"{_HERE}._export",
     "backup": f"{_HERE}._workspace",
     "restore": f"{_HERE}._workspace",

@@ -74,7 +74,11 @@ class FrontDoor:
         self._service, self._settings, self._inside = service, settings, inside
         self._limits = RateLimits(settings.requests_per_s, settings.burst_s)
         self._bridge: Bridge | None = None
-        self.metrics = Metrics(service.standing, lambda: self._bridge.waiting if self._bridge else 0)
+        self.metrics = Metrics(
+            service.standing,
+            lambda: self._bridge.waiting if self._bridge else 0,
+            lambda: self._bridge.hand_overs if self._bridge else 0,
+        )
         self.log = RequestLog(settings.log)
         self.is_stopping = False
         self._requests, self._start = 0, f"{time.time_ns() // 1_000_000:x}"

@@ -23,10 +23,13 @@ class Metrics:
     Args:
         standing: says how the service stands.
         waiting: says how many requests wait for a decision.
+        batches: says in how many batches the engine answered.
     """
 
-    def __init__(self, standing: Callable[[], Standing], waiting: Callable[[], int]) -> None:
-        self._standing, self._waiting = standing, waiting
+    def __init__(
+        self, standing: Callable[[], Standing], waiting: Callable[[], int], batches: Callable[[], int]
+    ) -> None:
+        self._standing, self._waiting, self._batches = standing, waiting, batches
         self.actions: Counter[str] = Counter()
         self.repeats = 0
         self.answers: Counter[int] = Counter()
@@ -59,6 +62,9 @@ class Metrics:
         yield CounterMetricFamily(
             "tallystick_decisions_repeated", "payments sent again, answered as before", value=self.repeats
         )
+        yield CounterMetricFamily(
+            "tallystick_decision_batches", "batches in which the engine answered", value=self._batches()
+        )
         answers = CounterMetricFamily("tallystick_http_answers", "answers by status", labels=["status"])
         for status, count in sorted(self.answers.items()):
             answers.add_metric([str(status)], count)
@@ -77,7 +83,7 @@ class Metrics:
         gauges = {
             "tallystick_requests_waiting": ("requests that wait for a decision", self._waiting()),
             "tallystick_engine_waiting": ("payments in the engine's queue", said.engine_waiting),
-            "tallystick_batch_payments": ("payments in a batch, on average", said.batch),
+            "tallystick_cases_waiting": ("alerts whose case is still to be opened", said.cases_waiting),
             "tallystick_journal_statements": ("statements in the journal", said.journal),
             "tallystick_journal_bytes": ("bytes of the journal on the disk", said.journal_bytes),
             "tallystick_anchor_backlog_statements": ("statements that no chain has yet", said.backlog),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tallystick.apps.fraud.casework import Case
 from tallystick.apps.fraud.deciding import Decision
 from tallystick.apps.fraud.payments import Payment
+from tallystick.apps.fraud.serving import Standing
 from tallystick.proof import Receipt
 
 __all__ = ["FraudService", "Standing"]
@@ -43,48 +44,6 @@ class Receipts(Protocol):
     """Who hands out receipts; a `Node` is one."""
 
     def receipt(self, id_or_index: str | int, *, disclose: Sequence[str] | None = None) -> Receipt: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a service stands.
-
-    Args:
-        mode: ``models``, or ``rules`` while rules decide alone.
-        why: why rules decide alone; empty otherwise.
-        journal: statements.
-        journal_bytes: on the disk.
-        batch: payments that the last batches had on average.
-        engine_waiting: payments in the engine's queue.
-        backlog: statements that no chain has yet.
-        backlog_s: how long the oldest of them has waited.
-        anchored: statements under the newest anchor; None where nothing is anchored.
-        anchor_error: code of the last attempt's error; empty when it went well.
-        verified: statements that were hashed again behind the start.
-        verification: ``none``, ``running``, ``done`` or ``failed``.
-        drift: feature -> population stability index.
-        is_writing: whether the journal takes statements.
-    """
-
-    mode: str = "models"
-    why: str = ""
-    journal: int = 0
-    journal_bytes: int = 0
-    batch: float = 0.0
-    engine_waiting: int = 0
-    backlog: int = 0
-    backlog_s: float = 0.0
-    anchored: int | None = None
-    anchor_error: str = ""
-    verified: int = 0
-    verification: str = "none"
-    drift: Mapping[str, float] = field(default_factory=dict)
-    is_writing: bool = True
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether payments should be sent here."""
-        return self.is_writing and self.verification != "failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,7 +379,7 @@ def test_health_says_how_it_stands_and_needs_no_key() -> None:
     assert ask(service, "GET", "/health/ready", role="").status_code == 200
 
 
-@pytest.mark.parametrize("standing", [Standing(is_writing=False), Standing(verification="failed")])
+@pytest.mark.parametrize("standing", [Standing(is_deciding=False), Standing(verification="failed")])
 def test_a_service_that_cannot_state_or_is_damaged_is_not_ready(standing: Standing) -> None:
     service = Service(standing)
 

@@ -1,0 +1,9 @@
+"""Serving: a bank's engine with what goes on beside it: cases, anchors, hashing the journal again behind the start."""
+
+from __future__ import annotations
+
+from ._serving import Serving
+from ._settings import FRAUD_FILE, FraudSettings
+from ._standing import Standing
+
+__all__ = ["FRAUD_FILE", "FraudSettings", "Serving", "Standing"]

@@ -1,0 +1,213 @@
+"""`tallystick fraud serve` and `tallystick fraud keys add|list|remove`: the service, and who may call it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tallystick.cli._command import Workspace, command
+from tallystick.cli._node import open_node
+from tallystick.cli._output import Output, utc
+
+if TYPE_CHECKING:
+    from tallystick.apps.fraud.serving import Serving
+    from tallystick.server import Keys, Served
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None)
+keys = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Who may call the service: add, list, remove."
+)
+app.add_typer(keys, name="keys")
+
+
+@command(
+    app,
+    "serve",
+    example="tallystick fraud serve -w bank-a\n"
+    "tallystick fraud serve -w bank-a --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+)
+def serve(
+    out: Output,
+    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 for any that is free.")] = 8480,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
+    anchor_s: Annotated[
+        int, typer.Option("--anchor-seconds", min=0, help="Between anchors; 0: as tallystick.toml says.")
+    ] = 0,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Hash the whole journal again behind the start.")
+    ] = True,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Lines of JSON, without personal data; - for stderr.")
+    ] = None,
+    open_metrics: Annotated[bool, typer.Option("--open-metrics", help="/metrics needs no key.")] = False,
+    per_second: Annotated[
+        int, typer.Option("--per-second", min=1, help="Requests of one key, where it has no limit.")
+    ] = 5000,
+    workspace: Workspace = Path(),
+) -> None:
+    """Decide payments over HTTP. Ends with Ctrl-C or SIGTERM, and loses nothing.
+
+    Reads fraud.toml in the workspace: models, thresholds, rules. Without it the default rules decide alone.
+    """
+    from tallystick.apps.fraud.features import Windows
+    from tallystick.apps.fraud.serving import FraudSettings, Serving
+    from tallystick.server import FraudService, ServerSettings, create_app
+    from tallystick.server import serve as run
+
+    settings = FraudSettings.read(workspace)
+    known = _read_keys(workspace)
+    with open_node(workspace) as node, _Log(log) as written:
+        with out.waiting("bringing the windows up to date"):
+            serving = Serving(node, settings, features=Windows())
+        try:
+            serving.start(verify=verify, anchor_s=anchor_s or None)
+            service = FraudService(
+                serving.engine,
+                node,
+                serving.standing,
+                cases=serving.cases,
+                appeals=node.oversight,
+                decided=serving.decided,
+            )
+            bounds = ServerSettings(
+                keys=known, requests_per_s=float(per_second), open_metrics=open_metrics, log=written.write
+            )
+            run(
+                create_app(service, bounds),
+                host=host,
+                port=port,
+                tls_cert=tls_cert,
+                tls_key=tls_key,
+                started=lambda place: _say(out, place, serving, known, workspace),
+            )
+        finally:
+            serving.close()
+    out.line("ended: everything that was answered is in the journal")
+
+
+class _Log:
+    """Where lines of the log go."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def __enter__(self) -> _Log:
+        is_file = self._path is not None and str(self._path) != "-"
+        self._file = self._path.open("ab", buffering=0) if is_file and self._path is not None else None
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, lines: bytes) -> None:
+        if self._file is not None:
+            self._file.write(lines)
+        elif self._path is not None:
+            sys.stderr.buffer.write(lines)
+            sys.stderr.buffer.flush()
+
+
+def _say(out: Output, place: Served, serving: Serving, known: Keys, workspace: Path) -> None:
+    said = serving.standing()
+    out.line(f"listening at {place.url}")
+    if said.mode == "rules":
+        out.line(said.why or "rules decide alone: a person switched the models off")
+    if place.is_exposed:
+        out.note(
+            "other machines can read what is sent: give --tls-cert and --tls-key, or a proxy that speaks TLS"
+        )
+    out.line(f"journal {said.journal:,} statements; they are hashed again in the background")
+    if not known.keys:
+        out.line("nobody may call it yet: keys are read at the start")
+        out.next(f"tallystick fraud keys add --name hub --role decide -w {workspace}")
+    else:
+        out.next(f"curl -H 'Authorization: Bearer tsk_…' {place.url}/health")
+    out.result(
+        {
+            "keys": len(known.keys),
+            "mode": said.mode,
+            "statements": said.journal,
+            "url": place.url,
+            "why": said.why,
+        }
+    )
+    sys.stdout.flush()
+
+
+# -- keys --------------------------------------------------------------------------------------------------
+
+
+def _read_keys(workspace: Path) -> Keys:
+    from tallystick.node import Settings
+    from tallystick.server import Keys
+
+    Settings.read(workspace)  # a workspace, and not any directory
+    return Keys.read(workspace / "keys.toml")
+
+
+@command(
+    keys,
+    "add",
+    example="tallystick fraud keys add --name hub --role decide -w bank-a\n"
+    "tallystick fraud keys add --name ana --role review --role audit -w bank-a",
+)
+def add(
+    out: Output,
+    name: Annotated[str, typer.Option("--name", help="Whose key: a system, or a person.")],
+    roles: Annotated[
+        list[str], typer.Option("--role", help="audit, decide, member, operate or review; again for more.")
+    ],
+    per_second: Annotated[
+        int, typer.Option("--per-second", min=0, help="Requests that it may make; 0: the service's limit.")
+    ] = 0,
+    workspace: Workspace = Path(),
+) -> None:
+    """Make a key and show it once; only its hash is kept. A running service reads keys at its next start.
+
+    Give every person who judges cases a key: what it says is said in the name it bears.
+    """
+    known, token = _read_keys(workspace).added(name, roles, per_second=per_second)
+    known.write(workspace / "keys.toml")
+    out.line(token)
+    out.line("keep it now: it cannot be shown again")
+    out.next(f"tallystick fraud serve -w {workspace}")
+    out.result({"key": token, "name": name, "roles": sorted(set(roles))})
+
+
+@command(keys, "list", example="tallystick fraud keys list -w bank-a")
+def list_keys(out: Output, workspace: Workspace = Path()) -> None:
+    """List the keys, without what they are."""
+    known = _read_keys(workspace)
+    rows = [
+        [key.id, utc(key.created_at * 1_000_000), ", ".join(sorted(key.roles)), key.name]
+        for key in known.keys
+    ]
+    out.table(["id", "made", "roles", "name"], rows)
+    out.result(
+        {
+            "keys": [
+                {"created_at": k.created_at, "id": k.id, "name": k.name, "roles": sorted(k.roles)}
+                for k in known.keys
+            ]
+        }
+    )
+
+
+@command(keys, "remove", example="tallystick fraud keys remove --name hub -w bank-a")
+def remove(
+    out: Output,
+    name: Annotated[str, typer.Option("--name", help="Whose key.")],
+    workspace: Workspace = Path(),
+) -> None:
+    """Remove a key. A running service still takes it until it is started again."""
+    _read_keys(workspace).removed(name).write(workspace / "keys.toml")
+    out.line(f"removed the key of {name}; start the service again to make that count")
+    out.result({"removed": name})
