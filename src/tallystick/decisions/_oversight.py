@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tallystick.errors import AccessDeniedError, DisclosureError, ModelInputError
+from tallystick.errors import AccessDeniedError, DisclosureError, DisposedError, ModelInputError
 from tallystick.proof import Clock, Draft, Entry, Statement, system_clock
 
 from ._controls import EVERY_MODEL, Control, Controls
@@ -290,7 +291,10 @@ class Oversight:
         # Most entries are decisions that nobody objects to: the index of kinds steps over millions of them.
         for entry in journal.entries(self._read, size, kinds=_KINDS):
             self._read = entry.index + 1
-            self._see(entry)
+            with suppress(
+                DisposedError
+            ):  # it speaks of a decision that is gone: nobody can act on that any more
+                self._see(entry)
         self._read = size
 
     def _see(self, entry: Entry) -> None:

@@ -32,6 +32,7 @@ from tallystick.proof._commitments import (
     verify_bytes,
     verify_fields,
 )
+from tallystick.proof._disposal import Disposed
 from tallystick.proof._drafts import ClockBounds
 from tallystick.proof._encoding import (
     check_format,
@@ -84,6 +85,7 @@ from tallystick.proof._policies import (
     parse_policy,
 )
 from tallystick.proof._receipts import Receipt, format_receipt, parse_receipt
+from tallystick.proof._recovery import Rehashed
 from tallystick.proof._statements import PayloadRef, Statement, format_statement, parse_statement
 from tallystick.proof._tiles import export_tiles, tile_path
 from tallystick.proof._trace import Hop, HopCheck, HopStanding, Resolve, Traced, trace
@@ -105,6 +107,7 @@ __all__ = [
     "Checkpoint",
     "Clock",
     "ClockBounds",
+    "Disposed",
     "Draft",
     "Ed25519Signer",
     "Endpoint",
@@ -130,6 +133,7 @@ __all__ = [
     "Randomness",
     "ReadAnchor",
     "Receipt",
+    "Rehashed",
     "Report",
     "Resolve",
     "Role",

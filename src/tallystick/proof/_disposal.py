@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tallystick.errors import StatementError
+from tallystick.errors import DamagedError, StatementError
 from tallystick.proof._entries import walk_entries, walk_kinds
 from tallystick.proof._kinds_index import fits_kinds, kinds_of
 from tallystick.proof._remains import write_remains
@@ -70,6 +70,7 @@ def dispose(
     before: int,
     *,
     keep: Collection[str],
+    also: Collection[int],
     state: State,
     alone: Alone,
     payloads: DisposePayloads,
@@ -84,7 +85,7 @@ def dispose(
         return Disposed(0, 0, 0)
     freed, kept = 0, 0
     for first, stop in spans:
-        kept += _write_remains(store, first, stop, kinds)
+        kept += _write_remains(store, first, stop, kinds, also)
     # From here on the statement answers for it: whatever ends this now, the next opening goes on with it.
     state(DISPOSED, {"first": spans[0][0], "keep": kinds, "last": spans[-1][1] - 1})
     for at, (first, stop) in enumerate(spans):
@@ -109,7 +110,8 @@ def finish_disposal(store: Store, *, alone: Alone, payloads: DisposePayloads) ->
             # The statement never became durable: the segment stays, whole as it is.
             alone(partial(store.segments.drop_remains, first))
             continue
-        _write_remains(store, first, stop, covering[-1]["keep"])
+        if store.segments.remains(first).stop != stop:
+            raise DamagedError(f"what was kept of segment {first} is of another segment")
         _release(store, first, stop, alone=alone, payloads=payloads)
         gone += 1
     return gone
@@ -121,13 +123,13 @@ def _spans(store: Store, before: int) -> list[tuple[int, int]]:
     return [span for span in store.segments.closed() if span[1] <= before and span[1] < size]
 
 
-def _write_remains(store: Store, first: int, stop: int, keep: Collection[str]) -> int:
+def _write_remains(store: Store, first: int, stop: int, keep: Collection[str], also: Collection[int]) -> int:
     """Write what stays of a segment; the entries are proved against the signed root while they are read."""
     wanted = frozenset(kind.encode() for kind in keep)
     leaves, kept = list[bytes](), list[tuple[int, bytes]]()
     for entry in walk_entries(store, first, stop):
         leaves.append(bytes.fromhex(entry.id))
-        if fits_kinds(kinds_of([entry.bytes])[0], wanted):
+        if entry.index in also or fits_kinds(kinds_of([entry.bytes])[0], wanted):
             kept.append((entry.index, entry.bytes))
     path = store.segments.remains_path(first)
     write_remains(store.files, path, first=first, keep=keep, kept=kept, leaves=leaves)

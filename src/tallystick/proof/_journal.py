@@ -16,9 +16,8 @@ Rules:
 from __future__ import annotations
 
 import os
-import re
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +25,6 @@ from typing import Any, Self
 from tallystick.errors import (
     ConfigurationError,
     DisclosureError,
-    NotFoundError,
     RollbackError,
     StorageError,
 )
@@ -35,16 +33,23 @@ from tallystick.proof._appending import Appending
 from tallystick.proof._cards import Card
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint
 from tallystick.proof._cosigned import Cosigned
+from tallystick.proof._disposal import Disposed, dispose, finish_disposal
 from tallystick.proof._drafts import ClockBounds, Draft, time_of
-from tallystick.proof._entries import Entry, walk_entries, walk_kinds
+from tallystick.proof._entries import Entry
 from tallystick.proof._files import Files, OsFiles
 from tallystick.proof._keys import Randomness
 from tallystick.proof._kinds import STANDARD_KINDS, Kinds
 from tallystick.proof._own_heads import check_own_head, is_signed_by, signing
 from tallystick.proof._parties import Clock, Party, system_clock
 from tallystick.proof._payloads import Payloads, open_payloads
+from tallystick.proof._reading import Reading
 from tallystick.proof._receipts import Receipt, make_opening
-from tallystick.proof._recovery import Progress, Recovery, recover, take_up_for_reading, verify_store
+from tallystick.proof._recovery import (
+    Progress,
+    Recovery,
+    recover,
+    take_up_for_reading,
+)
 from tallystick.proof._remembered import HeadFile, check_absent, check_remembered
 from tallystick.proof._segments import SEGMENT_SIZE
 from tallystick.proof._statements import Statement, parse_statement
@@ -52,19 +57,18 @@ from tallystick.proof._store import Sign, Store, create_store
 
 __all__ = ["Draft", "Entry", "Journal"]
 
-_digits = re.compile(r"[0-9a-f]{1,64}").fullmatch
 
-
-class Journal:
+class Journal(Reading):
     """A party's journal; made by `open` (to write) or `read`, closed by ``with`` or `close`."""
 
     def __init__(self, store: Store, *, party: Party | None, cards: Sequence[Card]) -> None:
-        self._store = store
+        super().__init__(store)
         self._party = party
         self._cards = tuple(cards)
         self._cosigned = Cosigned(store.files, store.directory / "cosigned")
         self._payloads: Payloads | None = None
         self._opening_payloads = threading.Lock()
+        self._disposing = threading.Lock()
         self._head_file: HeadFile | None = None
         self._appending: Appending | None = None
         self._randomness: Randomness = os.urandom
@@ -141,6 +145,11 @@ class Journal:
             last_at=time_of(store.read(store.head.size - 1)[0]) if store.head.size else 0,
             committed=journal._remember,
         )
+        try:
+            finish_disposal(store, alone=journal._appending.alone, payloads=journal._dispose_payloads)
+        except BaseException:
+            journal.close()
+            raise
         return journal
 
     @classmethod
@@ -204,33 +213,6 @@ class Journal:
     def _remember(self, head: Checkpoint) -> None:
         if self._head_file is not None:
             self._head_file.write(head)
-
-    @property
-    def origin(self) -> str:
-        """The journal's origin, ``<party id>/<name>``."""
-        return self._store.origin
-
-    @property
-    def size(self) -> int:
-        """Number of durable entries."""
-        return self._store.head.size
-
-    @property
-    def directory(self) -> Path:
-        """Where the journal stands."""
-        return self._store.directory
-
-    def checkpoint(self) -> Checkpoint:
-        """The last signed head; it is on the disk."""
-        return self._store.head
-
-    def root(self, size: int | None = None) -> bytes:
-        """The root at a size, proved against the signed head.
-
-        Raises:
-            NotFoundError: the journal is shorter.
-        """
-        return self._store.head.root if size is None else self._store.root(size)
 
     def append(
         self,
@@ -296,82 +278,6 @@ class Journal:
             take_up_for_reading(self._store, self._check_head)
             check_remembered(self._store, [before])
         return self._store.head
-
-    def index(self, id_or_index: str | int) -> int:
-        """Find a statement's place.
-
-        Raises:
-            NotFoundError: no such statement here.
-        """
-        if isinstance(id_or_index, int):
-            size = self._store.head.size
-            if not 0 <= id_or_index < size:
-                raise NotFoundError(f"expected a statement below {size}, got {id_or_index}")
-            return id_or_index
-        found = next(self._indexes(id_or_index), None) if len(id_or_index) == 64 else None
-        if found is None:
-            raise NotFoundError("there is no such statement in this journal")
-        return found
-
-    def indexes(self, beginning: str) -> list[int]:
-        """Find the places of all statements whose id begins with these hex digits."""
-        return sorted(self._indexes(beginning))
-
-    def _indexes(self, beginning: str) -> Iterator[int]:
-        text, size = beginning.lower(), self._store.head.size
-        return self._store.ids.find(text, size=size) if _digits(text) else iter(())
-
-    def entry(self, id_or_index: str | int) -> Entry:
-        """Read an entry; it and its path are hashed again.
-
-        Raises:
-            NotFoundError: no such statement here.
-            DamagedError: it is not what was signed.
-        """
-        index = self.index(id_or_index)
-        return Entry(index, self._store.read(index)[0])
-
-    def statement(self, id_or_index: str | int) -> Statement:
-        """Read a statement; see `entry`."""
-        return self.entry(id_or_index).statement
-
-    def entries(
-        self, start: int = 0, stop: int | None = None, *, kinds: Collection[str] | None = None
-    ) -> Iterator[Entry]:
-        """Walk over entries; each part is hashed again up to the signed root before it is given out.
-
-        Args:
-            start: first entry.
-            stop: the entry behind the last; the journal's size when None.
-            kinds: only these, found by an index that `verify` checks; ``noun.`` takes all verbs of a noun.
-
-        Raises:
-            DamagedError: an entry is not what was signed.
-        """
-        size = self._store.head.size
-        start, stop = max(0, start), size if stop is None else min(stop, size)
-        if kinds is None:
-            return walk_entries(self._store, start, stop)
-        return walk_kinds(self._store, start, stop, [kinds] if isinstance(kinds, str) else kinds)
-
-    def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
-        """Make the inclusion path of an entry; checked against the signed root before it is given out.
-
-        Raises:
-            NotFoundError: the index is not below the size, or the journal is shorter.
-            DamagedError: what is stored does not lead to the root.
-        """
-        return self._store.read(index, size=size)[1]
-
-    def consistency(self, old: int, new: int | None = None) -> list[bytes]:
-        """Make the consistency path between two sizes; checked before it is given out.
-
-        Raises:
-            NotFoundError: the journal is shorter.
-            ProofError: ``old`` is above ``new``.
-            DamagedError: what is stored does not lead to the root.
-        """
-        return self._store.consistency(old, self.size if new is None else new)
 
     def payload(self, id_or_index: str | int) -> bytes | dict[str, Any]:
         """Open a kept payload: bytes, or the record of fields.
@@ -456,16 +362,48 @@ class Journal:
         best = self._cosigned.best(index)
         return best.note if best else None
 
-    def verify(self, progress: Progress | None = None) -> None:
-        """Hash everything again and compare it with all that is stored and signed.
+    def dispose(
+        self,
+        before: int,
+        *,
+        keep: Collection[str] = (),
+        also: Collection[int] = (),
+        progress: Progress | None = None,
+    ) -> Disposed:
+        """Dispose of all closed segments that lie wholly below an index, for ever.
+
+        ``retention.disposed`` is stated, and durable, before anything goes. Hashes of all levels stay: inclusion and
+        consistency are proved as before, receipts in people's hands verify. What a crash leaves half done, the next
+        opening ends. Nobody is asked here whether it may be done: a node asks for legal holds.
 
         Args:
-            progress: called with the entries done and the entries in all.
+            before: entries from here on stay.
+            keep: kinds whose entries stay readable, with their payloads; ``noun.`` for all verbs of a noun. Statements
+                of retention always stay.
+            also: places of further entries that stay readable.
+            progress: called with the segments done and the segments in all.
 
         Raises:
-            DamagedError: names the first entry, hash, place or checkpoint that is wrong.
+            DamagedError: an entry is not what was signed; nothing was disposed of.
+            StorageError: the disk failed.
         """
-        verify_store(self._store, progress)
+        writing = self._writing()
+        with self._disposing:
+            return dispose(
+                self._store,
+                before,
+                keep=keep,
+                also=frozenset(also),
+                state=self.append,
+                alone=writing.alone,
+                payloads=self._dispose_payloads,
+                progress=progress,
+            )
+
+    def _dispose_payloads(self, first: int, stop: int, keep: Collection[int]) -> int:
+        if not self._store.files.exists(self._store.directory / "payloads"):
+            return 0
+        return self._payload_store().dispose(first, stop, keep)
 
     def close(self) -> None:
         """Close the journal and give its lock back; a second time does nothing."""

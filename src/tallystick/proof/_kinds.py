@@ -223,7 +223,7 @@ STANDARD_KINDS = Kinds(
             {"first": "count?", "last": "count?", "reason": "text", "until": "count?"},
             "a legal hold: nothing is disposed of or erased",
         ),
-        Kind("retention.released", {"reason": "text"}, "a person asks that a legal hold ends; two end it"),
+        Kind("retention.released", {"reason": "text"}, "a legal hold ends"),
         Kind(
             "round.closed",
             {"aggregate": "digest", "round": "count", "run": "text", "updates": "count"},

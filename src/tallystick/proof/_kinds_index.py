@@ -182,6 +182,10 @@ class KindsIndex:
             if b"\x01" in marks:
                 yield first, marks
 
+    def names(self) -> list[str]:
+        """The kinds that have a number."""
+        return [name.decode("ascii") for name in self._names if name.isascii()]
+
     def sync(self) -> None:
         """Make names and kinds durable."""
         if self._unsynced and self._file is not None and self._names_file is not None:

@@ -137,6 +137,15 @@ class Reading:
         return self._store.consistency(old, self.size if new is None else new)
 
     @property
+    def kinds(self) -> list[str]:
+        """The kinds of statements that stand here, or stood here; not more than the first 250."""
+        return sorted(self._store.kinds.names())
+
+    def is_disposed(self, index: int) -> bool:
+        """Tell whether an entry's segment was disposed of; of such a segment, some entries may be kept."""
+        return 0 <= index < self._store.head.size and self._store.segments.is_gone(index)
+
+    @property
     def disposed(self) -> int:
         """How many entries were disposed of; their places, hashes and proofs stay."""
         return self._store.segments.gone()
