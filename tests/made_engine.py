@@ -43,7 +43,7 @@ class CountedWindows:
         self.customers = Counter[str](told.get("customers", {}))
         self.pairs = set(told.get("pairs", ()))
         self.frauds = Counter[str](told.get("frauds", {}))
-        self.late = 0
+        self.late_count = 0
         self.batches: list[int] = []
 
     def take(self, payments: Sequence[Payment]) -> Any:
@@ -135,7 +135,8 @@ class Bank:
     def again(self) -> Bank:
         """Close and open anew, as after a restart."""
         self.journal.close()
-        return Bank(self.directory, party=self.party, clock=self.clock)
+        self.__init__(self.directory, party=self.party, clock=self.clock)  # type: ignore[misc]
+        return self
 
     def close(self) -> None:
         self.journal.close()

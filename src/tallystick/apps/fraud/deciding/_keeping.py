@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from tallystick.errors import StorageError
 
@@ -79,10 +80,18 @@ class Keeping:
         """Hold the state fast; only when nothing is on its way, so that it is that of the journal's size."""
         position = self._journal.size
         root = self._journal.root(position)
-        features: bytes = self._state.features.format_state()  # type: ignore[attr-defined]
+        features: Any = self._state.features
+        # A copy is quick, writing it down is not: that can wait for the other thread.
+        held = features.copy() if hasattr(features, "copy") else None
+        written = b"" if held is not None else features.format_state()
         with self._admission.lock:
             remembered = self._state.remembered.copy()
-        return lambda: Snapshot(position, root, features, remembered.format_state())
+
+        def formatted() -> Snapshot:
+            state = written if held is None else held.format_state()
+            return Snapshot(position, root, state, remembered.format_state())
+
+        return formatted
 
     def _write(self, captured: Callable[[], Snapshot]) -> None:
         assert self._snapshots is not None
