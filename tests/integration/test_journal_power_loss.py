@@ -127,8 +127,14 @@ def test_a_second_power_loss_during_recovery_loses_nothing() -> None:
 
 @pytest.mark.parametrize(
     "lying_syncs",
-    [lambda name: True, lambda name: name.endswith(".seg"), lambda name: name == "checkpoints"],
-    ids=["every file", "segments", "checkpoints"],
+    [
+        lambda name: True,
+        lambda name: name.endswith(".seg"),
+        lambda name: name == "checkpoints",
+        lambda name: name.endswith(".pay"),
+        lambda name: name == "subjects",
+    ],
+    ids=["every file", "segments", "checkpoints", "payloads", "keys of subjects"],
 )
 def test_a_journal_without_its_syncs_is_caught_by_this_tier(lying_syncs: Callable[[str], bool]) -> None:
     caught = 0

@@ -179,7 +179,7 @@ odd_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(keys_of_records, odd_values, max_size=5), st.binary(min_size=32, max_size=32))
 def test_the_quick_hashes_of_fields_equal_the_plain_ones(record: dict[str, Any], salt: bytes) -> None:
     for _ in range(2):  # the second time, its shape is known

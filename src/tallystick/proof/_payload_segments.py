@@ -121,7 +121,10 @@ class PayloadSegments:
         for position, first in enumerate(self._firsts):
             stop = self._firsts[position + 1] if position + 1 < len(self._firsts) else size
             last = first == self._firsts[-1]
-            if (stop <= covered and not last) or not self._has(first):
+            if not self._has(first):
+                wrong |= stop > covered and self._mark_kept(first)
+                continue
+            if stop <= covered and not last:
                 continue
             # A mark beyond the file's end tells of what was never durable: it says nothing of where payloads go on.
             known = first == segment and len(MAGIC) <= end <= self._file(first).size()
@@ -159,15 +162,26 @@ class PayloadSegments:
         return found
 
     def _derive(self, start: int, stop: int, found: dict[bytes, int], references: References) -> bool:
+        """Write the places of entries wherever others are stored; whether there were any."""
         assert self._places is not None
-        places = [0] * (stop - start)
-        for index, commitment in references(start, stop):
-            places[index - start] = found.get(commitment, 0)
-        data = struct.pack(f"<{len(places)}Q", *places)
-        if self._places.pread(len(data), _HEAD + 8 * start) == data:
-            return False
-        self._places.pwrite(data, _HEAD + 8 * start)
-        return True
+        wrong = False
+        for first in range(start, stop, SYNC_INTERVAL):
+            places = [0] * (min(stop, first + SYNC_INTERVAL) - first)
+            for index, commitment in references(first, first + len(places)):
+                places[index - first] = found.get(commitment, 0)
+            data, offset = struct.pack(f"<{len(places)}Q", *places), _HEAD + 8 * first
+            if self._places.pread(len(data), offset) != data:
+                self._places.pwrite(data, offset)
+                wrong = True
+        return wrong
+
+    def _mark_kept(self, first: int) -> bool:
+        """Give what was kept of a disposed segment a place again when `places` was lost; any will do but 0."""
+        assert self._places is not None
+        lost = [index for index in self._kept_places(first) if not self._place(index)]
+        for index in lost:
+            self._places.pwrite((1).to_bytes(8, "little"), _HEAD + 8 * index)
+        return bool(lost)
 
     def _read_mark(self) -> tuple[int, int, int]:
         assert self._places is not None
@@ -318,7 +332,7 @@ class PayloadSegments:
         segment, path = self._path(owner), self._path(owner, ".kept")
         before = self._size_of(segment) + self._size_of(path)
         with self._reading:
-            stays = self._staying(owner, first, stop, keep)
+            stays = self._staying(owner, first, stop, frozenset(keep))
             frames = [format_frame(at.to_bytes(8, "big") + content) for at, content in stays]
             write_atomically(self._files, path, b"".join([_KEPT_MAGIC, *frames]))
             self._names.add(path.name)
@@ -331,7 +345,7 @@ class PayloadSegments:
         self._files.sync_directory(self._directory)
         return max(0, before - self._size_of(path))
 
-    def _staying(self, owner: int, first: int, stop: int, keep: Collection[int]) -> list[tuple[int, bytes]]:
+    def _staying(self, owner: int, first: int, stop: int, keep: frozenset[int]) -> list[tuple[int, bytes]]:
         """What must stay of a file: what is to be kept, and payloads of other entries than those of the segment."""
         if self._has(owner):
             position = bisect_right(self._firsts, owner)
