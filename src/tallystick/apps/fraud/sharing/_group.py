@@ -114,11 +114,7 @@ def multiply(scalar: bytes, point: bytes) -> bytes:
     sodium = _sodium()
     try:
         product: bytes = sodium.crypto_scalarmult_ed25519_noclamp(scalar, point)
-    except (
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # PyNaCl's own are RuntimeError, TypeError, ValueError
+    except (RuntimeError, TypeError, ValueError) as error:  # those of PyNaCl are of these
         raise _bad_point() from error
     return product
 
