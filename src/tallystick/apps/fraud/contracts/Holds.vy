@@ -260,6 +260,11 @@ review_blocks: public(immutable(uint64))
 # @notice The number of the epoch that was opened last.
 epoch_count: public(uint64)
 
+# @notice Whether a statement has placed or released a hold; an input of `execute` is kept here by its hash.
+used: public(HashMap[bytes32, bool])
+# @notice Which root a party posted as list `number` of an epoch: epoch, number, party.
+posted: public(HashMap[uint64, HashMap[uint64, HashMap[bytes32, bytes32]]])
+
 # token -> party -> end of review, block of review, until, slot, level, state in one word; and what it stands on
 _words: HashMap[bytes32, HashMap[bytes32, uint256]]
 _grounds: HashMap[bytes32, HashMap[bytes32, bytes32]]
@@ -268,16 +273,12 @@ _holders: HashMap[bytes32, DynArray[bytes32, MAX_PARTIES]]
 # party -> slot -> token
 _slots: HashMap[bytes32, HashMap[uint64, bytes32]]
 _records: HashMap[bytes32, uint256]
-# statements and inputs that a hold was placed or released on
-_used: HashMap[bytes32, bool]
 # what is said (a hold and a verdict, an epoch, a model, a list) -> the parties that said it
 _voices: HashMap[bytes32, DynArray[bytes32, MAX_PARTIES]]
 _epochs: HashMap[uint64, Epoch]
 # topic of an epoch -> party -> fingerprint of its share
 _shares: HashMap[bytes32, HashMap[bytes32, bytes32]]
 _models: HashMap[bytes32, NamedModel]
-# epoch -> number -> party -> root
-_posted: HashMap[uint64, HashMap[uint64, HashMap[bytes32, bytes32]]]
 _lists: HashMap[uint64, PostedList]
 
 
@@ -526,8 +527,8 @@ def post_list(epoch: uint64, number: uint64, root: bytes32, entries: uint64):
     topic: bytes32 = keccak256(abi_encode("list", epoch, number, root, entries))
     # A voice that comes late adds to a list that counts; it never brings an older one back.
     assert number > counted.number or topic == counted.topic, "holds: number of the list"
-    assert self._posted[epoch][number][party] == empty(bytes32), "holds: party has posted"
-    self._posted[epoch][number][party] = root
+    assert self.posted[epoch][number][party] == empty(bytes32), "holds: party has posted"
+    self.posted[epoch][number][party] = root
     log ListPosted(epoch=epoch, number=number, party=party, root=root, entries=entries)
     if self._say(topic, party) and topic != counted.topic:
         self._lists[epoch] = PostedList(number=number, root=root, entries=entries, topic=topic)
@@ -808,8 +809,8 @@ def _place(party: bytes32, epoch: uint64, token: bytes32, until: uint64, slot: u
 
 @internal
 def _use(ground: bytes32):
-    assert not self._used[ground], "holds: used before"
-    self._used[ground] = True
+    assert not self.used[ground], "holds: used before"
+    self.used[ground] = True
 
 
 @internal
