@@ -95,9 +95,7 @@ def payment(number: int, *, amount: int = 100, **fields: Any) -> Payment:
         "payee": f"payee-{number % 3}",
         **fields,
     }
-    return Payment(
-        f"p{number}", fields.pop("at", START + number), amount, told.pop("currency", "EUR"), **told
-    )
+    return Payment(f"p{number}", told.pop("at", START + number), amount, told.pop("currency", "EUR"), **told)
 
 
 class Bank:

@@ -382,20 +382,21 @@ class Engine:
         """State a label and learn it, when no batch is on its way: journal and windows keep one order."""
         self._settle()
         now = self._clock()
-        known_at = now if ask.known_at is None else ask.known_at
         key = payment_key(ask.payment)
         try:
             said = self._state.labels.get(key)
             if said is not None and said[0] == ask.fraud:
                 ask.future.set_result(said[1])
                 return
-            if known_at > now + self._settings.ahead_s * _SECOND:
+            if ask.known_at is not None and ask.known_at > now + self._settings.ahead_s * _SECOND:
                 raise PaymentError("a label cannot be known later than now")
             found = self._admission.payment(ask.payment)
             if found is None:
                 raise NotFoundError(
                     "no such payment is remembered", hint="labels are of payments that were decided here"
                 )
+            # A payment's own clock may be a little ahead of this one.
+            known_at = max(now, found[0].at) if ask.known_at is None else ask.known_at
             label = Label(found[0], ask.fraud, known_at)
         except TallystickError as error:
             ask.fail(error)

@@ -1,0 +1,293 @@
+"""The engine's parts: models, memory of decided payments, drift, snapshots, latencies, the line."""
+
+from __future__ import annotations
+
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.made_engine import NAMES, Bank, made_model
+from tests.made_models import make_model
+
+from tallystick.apps.fraud.deciding import Detector, Detectors, Drift
+from tallystick.apps.fraud.deciding._line import Line
+from tallystick.apps.fraud.deciding._reasons import plain
+from tallystick.apps.fraud.deciding._remembered import Remembered, payment_key
+from tallystick.apps.fraud.deciding._snapshots import Snapshot, Snapshots
+from tallystick.apps.fraud.deciding._stats import Latencies
+from tallystick.errors import (
+    ConfigurationError,
+    ModelFileError,
+    NotFoundError,
+    OverloadedError,
+    RetiredModelError,
+    StorageError,
+)
+from tallystick.models import Registry
+
+# -- models -----------------------------------------------------------------------------------------------------
+
+
+def test_models_come_from_files_and_must_have_the_named_hash(tmp_path: Path) -> None:
+    model, other = made_model(), made_model((0, 0, 0, 1))
+    (tmp_path / "a").write_bytes(model.bytes)
+    (tmp_path / "b").write_bytes(other.bytes)
+    both = Detectors.of_files(tmp_path / "a", model_hash=model.hash, challenger=tmp_path / "b")
+    assert both.champion is not None
+    assert both.challenger is not None
+    assert (both.champion.hash, both.challenger.hash) == (model.hash, other.hash)
+    with pytest.raises(ModelFileError):
+        Detectors.of_files(tmp_path / "a", model_hash=other.hash)
+    fallen = Detectors.of_files(tmp_path / "a", model_hash=other.hash, on_missing="rules")
+    assert fallen.champion is None
+    assert "not the one" in fallen.missing
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"junk"])
+def test_a_missing_or_damaged_file_refuses_or_falls_to_rules(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "a").write_bytes(content)
+    with pytest.raises((ModelFileError, NotFoundError)):
+        Detectors.of_files(tmp_path / "a")
+    assert Detectors.of_files(tmp_path / "a", on_missing="rules").champion is None
+    with pytest.raises(ConfigurationError):
+        Detectors.of_files(tmp_path / "a", on_missing="guess")  # type: ignore[arg-type]
+
+
+def test_a_challenger_that_is_missing_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(made_model().bytes)
+    found = Detectors.of_files(tmp_path / "a", challenger=tmp_path / "b")
+    assert found.champion is not None
+    assert found.challenger is None
+
+
+def test_models_come_from_the_registry_with_their_publication(tmp_path: Path) -> None:
+    bank = Bank(tmp_path)
+    registry = Registry(tmp_path / "models", journal=bank.journal)
+    version = registry.publish(made_model(), "fraud")
+    found = Detectors.of_registry(registry, "fraud").champion
+    assert found is not None
+    assert (found.hash, found.published) == (version.hash, version.published)
+    (tmp_path / "models" / f"{version.hash}.tsm").write_bytes(made_model((9, 9, 9, 9)).bytes)
+    with pytest.raises(ModelFileError):
+        Detectors.of_registry(registry, "fraud")
+    registry.retire(version, "old")
+    with pytest.raises(RetiredModelError):
+        Detectors.of_registry(registry, "fraud")
+    assert Detectors.of_registry(registry, "fraud", on_missing="rules").champion is None
+    bank.close()
+
+
+def test_only_models_with_one_score_over_numbers_detect() -> None:
+    for model in (make_model("linear", 1), make_model("trees", 1, labels=3)):
+        with pytest.raises(ConfigurationError):
+            Detector(model)
+
+
+# -- memory of decided payments ---------------------------------------------------------------------------------
+
+
+def test_at_least_so_many_are_remembered_and_at_most_twice_as_many() -> None:
+    kept = Remembered(100)
+    for number in range(1_000):
+        kept.add(payment_key(f"p{number}"), number, number)
+        assert len(kept) <= 200
+        for near in range(max(0, number - 99), number + 1):
+            assert kept.find(payment_key(f"p{near}")) == near
+    assert kept.find(payment_key("p5")) is None
+    assert kept.find(payment_key(f"p{kept.forgotten_until}")) is None
+    assert kept.find(payment_key(f"p{kept.forgotten_until + 1}")) is not None
+
+
+def test_what_is_forgotten_is_never_newer_than_said_whatever_the_order() -> None:
+    dice, kept = random.Random(5), Remembered(50)
+    times: dict[int, int] = {}
+    for number in range(2_000):
+        times[number] = dice.randrange(10**6)
+        kept.add(payment_key(f"p{number}"), number, times[number])
+    for number, at in times.items():
+        assert kept.find(payment_key(f"p{number}")) == number or at <= kept.forgotten_until
+
+
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 175])
+def test_the_memory_reads_as_it_was_written(count: int) -> None:
+    kept = Remembered(50)
+    for number in range(count):
+        kept.add(payment_key(f"p{number}"), number, 1_000 + number)
+    again = Remembered.parse_state(kept.format_state(), 50)
+    assert again.format_state() == kept.format_state()
+    assert again.forgotten_until == kept.forgotten_until
+    for number in range(count):
+        assert again.find(payment_key(f"p{number}")) == kept.find(payment_key(f"p{number}"))
+    copy = kept.copy()
+    kept.add(payment_key("later"), 9, 9)
+    assert copy.find(payment_key("later")) is None
+    with pytest.raises(ConfigurationError):
+        Remembered.parse_state(kept.format_state()[:-1], 50)
+
+
+# -- drift ------------------------------------------------------------------------------------------------------
+
+
+def rows(shift: int, count: int, seed: int) -> tuple[Any, Any]:
+    dice = np.random.default_rng(seed)
+    inputs = dice.normal(shift, 100, (count, 2)).astype(np.int16)
+    return inputs, inputs.sum(axis=1).astype(np.int64)
+
+
+def test_the_same_population_does_not_drift_another_does_and_is_told_once() -> None:
+    told: list[tuple[str, float]] = []
+    drift = Drift(("a", "b"), reference=rows(0, 5_000, 1), on_breach=lambda *one: told.append(one))
+    for number in range(20):
+        drift.see(*rows(0, 500, 2 + number))
+    assert set(drift.indexes()) == {"a", "b", "score"}
+    assert max(drift.indexes().values()) < 0.1
+    assert told == []
+    for number in range(40):
+        drift.see(*rows(200, 500, 100 + number))
+    assert min(drift.indexes().values()) > 0.25
+    assert sorted(name for name, _ in told) == ["a", "b", "score"]
+    for number in range(40):
+        drift.see(*rows(0, 500, 200 + number))
+    assert max(drift.indexes().values()) < 0.1
+
+
+def test_drift_learns_from_the_first_decisions_where_it_has_no_reference() -> None:
+    drift = Drift(("a", "b"), learn_from=1_000)
+    drift.see(*rows(0, 999, 1))
+    assert not drift.ready
+    drift.see(*rows(0, 1, 2))
+    assert drift.ready
+    assert drift.indexes() == {}
+    with pytest.raises(ConfigurationError):
+        Drift(("a", "b"), reference=rows(0, 3, 1))
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_encrypted_and_the_newest_that_fits_is_taken(tmp_path: Path) -> None:
+    bank = Bank(tmp_path)
+    snapshots = Snapshots(tmp_path / "s", bank.party.secret("storage"))
+    made = [Snapshot(at, bytes(32), b"customer-17", b"memory") for at in (5, 9, 12)]
+    for one in made:
+        snapshots.write(one)
+    assert snapshots.positions() == [12, 9]
+    for path in (tmp_path / "s").iterdir():
+        assert b"customer-17" not in path.read_bytes()
+    assert snapshots.newest(lambda one: True) == (made[2], 0)
+    assert snapshots.newest(lambda one: one.position < 10) == (made[1], 1)
+    assert snapshots.newest(lambda one: False) == (None, 2)
+    assert snapshots.discard() == 2
+    assert snapshots.newest(lambda one: True) == (None, 0)
+    bank.close()
+
+
+def test_a_damaged_renamed_or_foreign_snapshot_is_thrown_away(tmp_path: Path) -> None:
+    bank = Bank(tmp_path)
+    snapshots = Snapshots(tmp_path / "s", bank.party.secret("storage"))
+    snapshots.write(Snapshot(5, bytes(32), b"features", b"memory"))
+    (path,) = (tmp_path / "s").iterdir()
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:10], whole[:-1], whole[:40] + b"x" + whole[41:], b"y" + whole[1:]):
+        path.write_bytes(damaged)
+        assert snapshots.newest(lambda one: True) == (None, 1)
+    path.write_bytes(whole)
+    path.rename(path.with_name(f"engine-{6:020}.snapshot"))
+    assert snapshots.newest(lambda one: True) == (None, 1)
+    other = Snapshots(tmp_path / "s", Bank(tmp_path / "other").party.secret("storage"))
+    assert other.newest(lambda one: True) == (None, 1)
+    bank.close()
+
+
+# -- latencies, words, the line ---------------------------------------------------------------------------------
+
+
+def test_quantiles_of_latencies_are_right_within_a_bucket() -> None:
+    told, found = [int(10 ** (at / 200)) for at in range(1, 1_401)], Latencies()
+    for one in told:
+        found.add(one)
+    for share in (0.5, 0.99):
+        exact = sorted(told)[int(share * len(told)) - 1]
+        assert exact <= found.quantile(share) <= exact * 1.12 + 2
+    assert sum(found.counts().values()) == len(told)
+    assert Latencies().quantile(0.5) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "1"), (-3.0, "-3"), (0.123456, "0.123"), (1234.56, "1234.6"), (99.95, "100")]
+)
+def test_numbers_are_told_as_people_read_them(value: float, text: str) -> None:
+    assert plain(value) == text
+
+
+def test_the_line_keeps_order_and_batches_while_the_other_worker_is_busy() -> None:
+    ended: list[list[int]] = []
+    began, goes = threading.Event(), threading.Event()
+
+    def finish(batch: list[int]) -> None:
+        began.set()
+        goes.wait(20)
+        ended.append(batch)
+
+    line: Line[int, list[int]] = Line(lambda items: items, finish, batch=8, waiting=1_000, name="line")
+    line.put(0)
+    began.wait(20)
+    for number in range(1, 500):
+        line.put(number)
+    goes.set()
+    line.close()
+    assert [one for batch in ended for one in batch] == list(range(500))
+    assert max(map(len, ended)) == 8
+    with pytest.raises(OverloadedError):
+        line.put(1)
+
+
+def test_who_waits_for_room_gets_it() -> None:
+    goes = threading.Event()
+    ended: list[int] = []
+
+    def finish(batch: list[int]) -> None:
+        goes.wait(20)
+        ended.extend(batch)
+
+    line: Line[int, list[int]] = Line(lambda items: items, finish, batch=2, waiting=2, name="line")
+
+    def work() -> None:
+        for number in range(50):
+            line.put(number, wait=True)
+
+    caller = threading.Thread(target=work)
+    caller.start()
+    goes.set()
+    caller.join(20)
+    assert not caller.is_alive()
+    line.close()
+    assert ended == list(range(50))
+
+
+def test_features_that_no_model_names_are_no_columns() -> None:
+    detector = Detector(made_model())
+    assert detector.columns(("other", *reversed(NAMES))) == [4, 3, 2, 1]
+    with pytest.raises(ConfigurationError):
+        detector.columns(NAMES[1:])
+
+
+def test_a_snapshot_that_cannot_be_written_leaves_the_older_ones(tmp_path: Path) -> None:
+    from tallystick.proof import OsFiles
+    from tallystick.testing import FaultyFiles
+
+    bank, failing = Bank(tmp_path), [False]
+    files = FaultyFiles(OsFiles(), lambda operation, _name: 28 if failing[0] and operation == "write" else 0)
+    snapshots = Snapshots(tmp_path / "s", bank.party.secret("storage"), files=files)
+    snapshots.write(Snapshot(5, bytes(32), b"features", b"memory"))
+    failing[0] = True
+    with pytest.raises(StorageError):
+        snapshots.write(Snapshot(6, bytes(32), b"features", b"memory"))
+    found, thrown = snapshots.newest(lambda one: True)
+    assert found is not None
+    assert (found.position, thrown) == (5, 0)
+    bank.close()
