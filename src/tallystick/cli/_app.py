@@ -33,6 +33,7 @@ COMMANDS = {
     "review": f"{_HERE}._oversight",
     "appeal": f"{_HERE}._oversight",
     "control": f"{_HERE}._oversight",
+    "retention": f"{_HERE}._retention",
     "oracle": f"{_HERE}._oracle",
     "fraud": f"{_HERE}._fraud",
     "export": f"{_HERE}._export",

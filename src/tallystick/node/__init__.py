@@ -20,8 +20,10 @@ from ._node import Node
 from ._oracle import OracleDealings
 from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
+from ._rehashing import Rehashing
+from ._retention import Hold, Plan, Retention
 from ._rotation import Rotated, rotate
-from ._settings import AnchorSettings, ChainSettings, OversightSettings, Settings
+from ._settings import AnchorSettings, ChainSettings, OversightSettings, RetentionSettings, Settings
 from ._witnessing import WitnessAsk, format_ask, parse_ask
 from ._workspace import Workspace
 
@@ -34,6 +36,7 @@ __all__ = [
     "CardFile",
     "ChainSettings",
     "Consortium",
+    "Hold",
     "Judged",
     "Membership",
     "Node",
@@ -41,6 +44,10 @@ __all__ = [
     "OversightSettings",
     "OwnModels",
     "Peers",
+    "Plan",
+    "Rehashing",
+    "Retention",
+    "RetentionSettings",
     "Rotated",
     "Settings",
     "WitnessAsk",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tallystick.errors import ConfigurationError
 from tallystick.proof import Draft, Entry
 
+from ._rehashing import Rehashing
+from ._retention import Retention
 from ._watching import Witnessing
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Deciding(Witnessing):
     """A party's evidence, and what it states and decides itself."""
 
     shared_chain: Chain | None = None
+    _rehashing: Rehashing | None = None
 
     def share_chain(self, chain: Chain | None) -> None:
         """Use an open chain instead of opening one by the settings; whoever shares it closes it."""
@@ -83,6 +86,33 @@ class Deciding(Witnessing):
         said = self.settings.oversight
         deadlines = Deadlines(said.confirm_s, said.appeal_s, said.review_s)
         return Oversight(self, deadlines=deadlines, clock=self.clock)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """How long entries are kept, legal holds, disposal."""
+        return Retention(self)
+
+    def erase(self, subject: str) -> bool:
+        """Destroy a subject's key: her payloads become unknowable. True when there was one.
+
+        Raises:
+            LegalHoldError: a legal hold stands; nothing was erased.
+        """
+        return self.retention.erase(subject)
+
+    def verify_behind(
+        self, *, share: float = 0.5, tell: Callable[[Rehashing], None] | None = None
+    ) -> Rehashing:
+        """Hash the whole journal again in a thread of its own, while this node answers; `close` ends it.
+
+        Args:
+            share: how much of one core it may take, above 0 and up to 1.
+            tell: called once when it is done or has found damage.
+        """
+        if self._rehashing is not None:
+            self._rehashing.stop()
+        self._rehashing = Rehashing(self.journal, share=share, tell=tell)
+        return self._rehashing
 
     @cached_property
     def desk(self) -> Desk:

@@ -77,7 +77,7 @@ class Evidence:
         Raises:
             NotFoundError: none, or several.
         """
-        if text.isdigit() and len(text) < 16:
+        if text.isdigit() and len(text) < 16 and (len(text) < 6 or int(text) < self.journal.size):
             return self.journal.entry(int(text))
         if len(text) == 64:
             return self.journal.entry(text.lower())

@@ -204,7 +204,10 @@ class Node(Deciding):
         fresh = self.journal.size - anchored
         if not fresh:
             return False
-        age_s = (self.clock() - self.journal.statement(anchored).at) / 1_000_000
+        oldest = next(
+            self.journal.entries(anchored)
+        )  # a witness may have covered older ones, and they be gone
+        age_s = (self.clock() - oldest.statement.at) / 1_000_000
         return fresh >= rule.every_statements or age_s >= rule.every_seconds
 
     def anchor(self, *, chain: Chain | None = None, timeout_s: float | None = None) -> list[AnchorClaim]:
@@ -227,6 +230,8 @@ class Node(Deciding):
 
     def close(self) -> None:
         """Close the journal and give its lock back."""
+        if self._rehashing is not None:
+            self._rehashing.stop()
         self.journal.close()
 
     def __enter__(self) -> Self:

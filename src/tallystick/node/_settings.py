@@ -26,6 +26,12 @@ idle_days = 366             # days that it may stand ahead of it
 confirm_s = 3600            # seconds to confirm what a model proposes
 appeal_s = 2592000          # to appeal after a decision
 review_s = 1209600          # to review after an appeal
+
+[retention]                 # days after which entries may be disposed of; 0, or no line: never
+access_days = 0             # access that was given or refused
+answers_days = 0            # answers to a contract
+decisions_days = 0          # decisions that nobody objected to
+documents_days = 0          # documents
 """
 
 from __future__ import annotations
@@ -44,11 +50,18 @@ from tallystick.chain import Profile, parse_profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
 from tallystick.proof import ClockBounds
 
-__all__ = ["SETTINGS_FILE", "AnchorSettings", "ChainSettings", "OversightSettings", "Settings"]
+__all__ = [
+    "SETTINGS_FILE",
+    "AnchorSettings",
+    "ChainSettings",
+    "OversightSettings",
+    "RetentionSettings",
+    "Settings",
+]
 
 SETTINGS_FILE = "tallystick.toml"
 SETTINGS_VERSION = 1
-_TABLES = ("anchor", "chain", "clock", "oversight")
+_TABLES = ("anchor", "chain", "clock", "oversight", "retention")
 _CONTRACTS = ("members", "anchors", "models", "oracle")
 SETTINGS_LIMIT = 64 * 1024  # bytes
 _address = re.compile(r"0x[0-9a-f]{40}").fullmatch
@@ -117,6 +130,25 @@ class OversightSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """Days after which classes of entries may be disposed of; 0 keeps them for ever."""
+
+    access_days: int = 0
+    answers_days: int = 0
+    decisions_days: int = 0
+    documents_days: int = 0
+
+    def __post_init__(self) -> None:
+        if any(getattr(self, part.name) < 0 for part in fields(self)):
+            raise ConfigurationError("days of [retention] must be >= 0")
+
+    def days(self) -> dict[str, int]:
+        """Class -> days, of the classes that do not stay for ever."""
+        found = {part.name.removesuffix("_days"): getattr(self, part.name) for part in fields(self)}
+        return {name: days for name, days in found.items() if days}
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One workspace's settings."""
 
@@ -126,6 +158,7 @@ class Settings:
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
     clock: ClockBounds = field(default_factory=ClockBounds)
     oversight: OversightSettings = field(default_factory=OversightSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
     @classmethod
     def read(cls, workspace: Path) -> Settings:
@@ -171,6 +204,7 @@ class Settings:
         anchor = _section("anchor", document.pop("anchor", {}), AnchorSettings)
         clock = _section("clock", document.pop("clock", {}), ClockBounds)
         oversight = _section("oversight", document.pop("oversight", {}), OversightSettings)
+        retention = _section("retention", document.pop("retention", {}), RetentionSettings)
         settings = cast(Settings, _section("", document, cls, required=("name",), skip=_TABLES))
         return replace(
             settings,
@@ -178,6 +212,7 @@ class Settings:
             anchor=cast(AnchorSettings, anchor),
             clock=cast(ClockBounds, clock),
             oversight=cast(OversightSettings, oversight),
+            retention=cast(RetentionSettings, retention),
         )
 
     def format(self, workspace: Path) -> str:
@@ -191,6 +226,8 @@ class Settings:
             lines += ["", "[clock]", *_lines(self.clock)]
         if self.oversight != OversightSettings():
             lines += ["", "[oversight]", *_lines(self.oversight)]
+        if self.retention != RetentionSettings():
+            lines += ["", "[retention]", *_lines(self.retention)]
         return "\n".join(lines) + "\n"
 
 
