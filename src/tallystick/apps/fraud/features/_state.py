@@ -1,0 +1,98 @@
+"""A state as bytes: numbers, then each kind's names and records in their order, then a checksum over all.
+
+    "tallystick/feat" 0x01 | 11 numbers, signed 64 bits | for each kind: count, bytes of names, bytes of records (u64),
+    the names' lengths (u8 each), the records' lengths (u32 each), names (ASCII), records | BLAKE2b-256 of all before
+
+All numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import blake2b
+from itertools import accumulate
+from struct import Struct
+from typing import Final
+
+from tallystick.errors import DamagedError, UnknownFormatError
+
+__all__ = ["Kept", "format_kept", "parse_kept"]
+
+Kept = dict[str, bytes]
+"""One kind's records by name, the longest idle first."""
+
+_WORD: Final = b"tallystick/feat"
+_VERSION: Final = 1
+_NUMBERS: Final = Struct("<11q")
+_SIZES: Final = Struct("<3Q")
+_CHECK: Final = 32  # bytes
+_HINT: Final = "take an older snapshot, or take the payments again"
+
+
+def format_kept(numbers: tuple[int, ...], kinds: tuple[Kept, ...]) -> bytes:
+    """Return numbers and records as bytes."""
+    parts = [_WORD, bytes((_VERSION,)), _NUMBERS.pack(*numbers)]
+    for kept in kinds:
+        names = [name.encode("ascii") for name in kept]
+        records = list(kept.values())
+        lengths = list(map(len, records))
+        parts.append(_SIZES.pack(len(names), sum(map(len, names)), sum(lengths)))
+        parts.append(bytes(map(len, names)))
+        parts.append(Struct(f"<{len(lengths)}I").pack(*lengths))
+        parts += names
+        parts += records
+    plain = b"".join(parts)
+    return plain + blake2b(plain, digest_size=_CHECK).digest()
+
+
+def parse_kept(data: bytes, kinds: int) -> tuple[tuple[int, ...], tuple[Kept, ...]]:
+    """Read what `format_kept` gave.
+
+    Raises:
+        DamagedError: it is not that, byte for byte.
+        UnknownFormatError: another version wrote it.
+    """
+    head = len(_WORD) + 1
+    if data[: len(_WORD)] != _WORD:
+        raise DamagedError("this is not a state of features", hint=_HINT)
+    if data[head - 1 : head] != bytes((_VERSION,)):
+        raise UnknownFormatError(f"a state of features must be of version {_VERSION}")
+    check = blake2b(memoryview(data)[:-_CHECK], digest_size=_CHECK).digest()
+    if not hmac.compare_digest(check, data[-_CHECK:]):
+        raise DamagedError("the state of features is damaged: its checksum is wrong", hint=_HINT)
+    end = len(data) - _CHECK
+    place = head + _NUMBERS.size
+    if place > end:
+        raise DamagedError("the state of features is cut off", hint=_HINT)
+    numbers = _NUMBERS.unpack_from(data, head)
+    found = []
+    for _ in range(kinds):
+        kept, place = _kept(data, place, end)
+        found.append(kept)
+    if place != end:
+        raise DamagedError("the state of features is longer than it says", hint=_HINT)
+    return numbers, tuple(found)
+
+
+def _kept(data: bytes, place: int, end: int) -> tuple[Kept, int]:
+    if place + _SIZES.size > end:
+        raise DamagedError("the state of features is cut off", hint=_HINT)
+    count, names_size, records_size = _SIZES.unpack_from(data, place)
+    place += _SIZES.size
+    if place + 5 * count + names_size + records_size > end:
+        raise DamagedError("the state of features is cut off", hint=_HINT)
+    name_lengths = data[place : place + count]
+    lengths = Struct(f"<{count}I").unpack_from(data, place + count)
+    place += 5 * count
+    if sum(name_lengths) != names_size or sum(lengths) != records_size:
+        raise DamagedError("the state of features has other sizes than it says", hint=_HINT)
+    names = data[place : place + names_size].decode("ascii", "replace")
+    place += names_size
+    name_ends, ends = accumulate(name_lengths), accumulate(lengths, initial=place)
+    kept = {
+        names[name_end - size : name_end]: data[start : start + length]
+        for name_end, size, start, length in zip(name_ends, name_lengths, ends, lengths, strict=False)
+    }
+    if len(kept) != count:
+        raise DamagedError("the state of features names somebody twice", hint=_HINT)
+    return kept, place + records_size
