@@ -17,7 +17,7 @@ from tallystick.decisions import Deadlines, Oversight
 from tallystick.models import LinearModel, NumericFeature, Quantiser
 from tallystick.proof import STANDARD_KINDS, Draft, Entry, Files, Journal, Party
 
-START = 1_795_459_200_000_000
+START = 1_790_000_000_000_000
 NAMES = ("amount", "customer_count", "payee_is_new", "payee_fraud")
 POLICY = DecisionPolicy(1_000, 5_000, 20_000)
 

@@ -102,7 +102,7 @@ def test_a_snapshot_of_another_journal_is_not_taken(bank: Bank, tmp_path: Path) 
 
 def test_real_windows_come_back_bit_for_bit(bank: Bank) -> None:
     payments = [
-        payment(number, amount=100 + number % 13, at=1_795_459_200_000_000 + number * 1_000_000)
+        payment(number, amount=100 + number % 13, at=1_790_000_000_000_000 + number * 1_000_000)
         for number in range(150)
     ]
     models = Detectors(None)
