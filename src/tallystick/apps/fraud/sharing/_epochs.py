@@ -168,8 +168,12 @@ class Shares:
 
     def tag(self, number: int, *words: str) -> bytes:
         """Name somebody within an epoch so that nobody else can tell who it is; 16 bytes, gone with the share."""
-        message = format_json(list(words))
+        message = b"tag\x00" + format_json(list(words))
         return hmac.digest(self._open(number)[32:], message, "sha256")[:16]
+
+    def key(self, number: int, purpose: bytes) -> bytes:
+        """Derive a key that is gone with the share, 32 bytes."""
+        return hmac.digest(self._open(number)[32:], b"key\x00" + purpose, "sha256")
 
     def destroy(self, number: int) -> bool:
         """Destroy a share; True when there was one. That it is gone waits in `unstated` to be stated.

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tallystick.errors import DeadlineError, NotFoundError, VerificationError
-from tallystick.proof import Clock, Draft, Entry, Party, Policy, Randomness, Receipt, system_clock
+from tallystick.proof import Clock, Draft, Entry, Journal, Party, Policy, Randomness, Receipt, system_clock
 
 from ._epochs import Epoch, Shares
 from ._group import multiply
@@ -36,6 +36,7 @@ class Bank(Protocol):
     """What this room needs of a party's node; `Node` is one."""
 
     party: Party
+    journal: Journal
 
     @property
     def name(self) -> str:

@@ -16,10 +16,12 @@ from tallystick.errors import DeadlineError, TallystickError
 from tallystick.proof import (
     Clock,
     Draft,
+    OsFiles,
     Policy,
     Randomness,
     Receipt,
     encode_base64url,
+    parse_receipt,
     system_clock,
 )
 
@@ -29,6 +31,7 @@ from ._evaluator import STATED_EVERY, Bank, Evaluator
 from ._exchange import ListBoard, LocalLink, MemberLink
 from ._limits import Limits
 from ._payees import DISCLOSED, KEPT_DAYS, ListStatement, PayeeList
+from ._received import Received
 from ._words import Word
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ class Member:
         limits_of: party id -> other limits.
         days: how long a report counts.
         stated_every: look-ups that are stated together.
+        kept: whether what is received outlives a restart; False in throw-away pilots only.
         clock: microseconds; all members' epochs go by it.
         randomness: source of shares, blinding factors and nonces.
     """
@@ -62,17 +66,19 @@ class Member:
         limits_of: Mapping[str, Limits] | None = None,
         days: int = KEPT_DAYS,
         stated_every: int = STATED_EVERY,
+        kept: bool = True,
         clock: Clock = system_clock,
         randomness: Randomness = os.urandom,
     ) -> None:
         self.bank, self.policy = bank, policy
+        self._directory, self._kept = directory, kept
         self._clock, self._randomness = clock, randomness
         self._days, self._stated_every = days, stated_every
         self._shares = Shares(directory / "shares.json", bank.party, randomness=randomness)
         self._links: dict[str, MemberLink] = {}
         self._tokens: Tokens | None = None
         self._payees: PayeeList | None = None
-        self._stated = 0
+        self._received: Received | None = None
         self.undelivered: list[tuple[str, bytes]] = []
         """Receipts that a member did not take: party id and receipt; `deliver` tries them again."""
         self.evaluator = Evaluator(
@@ -146,8 +152,36 @@ class Member:
             VerificationError: the openings do not hold together, see `epoch_of`.
         """
         epoch = epoch_of(openings, policy=self.policy)
-        self.evaluator.serve(epoch)
-        fresh = Tokens(
+        if self._begin(epoch):
+            return epoch
+        for opening in openings:
+            self._keep(opening.format() if isinstance(opening, Receipt) else opening)
+        return epoch
+
+    def resume(self) -> Epoch | None:
+        """Go on after a restart with the newest epoch whose share is here; None when there is none.
+
+        The list is built from what was kept; what this bank had stated and perhaps not sent is sent to all again.
+
+        Raises:
+            VerificationError: what was kept does not hold under the policy any more.
+        """
+        for number in reversed(self._shares.numbers):
+            received = self._open_received(number)
+            found = list(received.walk())
+            received.close()
+            count = next((n for n, (_, data) in enumerate(found) if not _is_opening(data)), len(found))
+            if count:
+                epoch = epoch_of([data for _, data in found[:count]], policy=self.policy)
+                self._begin(epoch)
+                self._send_own_again()
+                return epoch
+        return None
+
+    def _begin(self, epoch: Epoch) -> bool:
+        """Build everything that an epoch needs; True when it was kept before a restart."""
+        before, received = self._tokens, self._open_received(epoch.number) if self._kept else None
+        self._tokens = Tokens(
             self.bank,
             epoch,
             own=lambda points: self.evaluator.own(points, epoch=epoch.number),
@@ -157,14 +191,40 @@ class Member:
             clock=self._clock,
             randomness=self._randomness,
         )
-        before, self._tokens = self._tokens, fresh
-        self._payees, self._stated = (
-            PayeeList(epoch, policy=self.policy, days=self._days, clock=self._clock),
-            0,
+        self._payees = PayeeList(
+            epoch, policy=self.policy, days=self._days, clock=self._clock, keep=self._keep
         )
+        found = list(received.walk()) if received is not None else []
+        for at, data in found:
+            if not _is_opening(data):
+                self._payees.receive(data, kept_at=at)
+        if self._received is not None:
+            self._received.close()
+        self._received = received
+        self.evaluator.serve(epoch)
         if before is not None:
             before.close()
-        return epoch
+        return bool(found)
+
+    def _open_received(self, number: int) -> Received:
+        return Received(
+            self._directory / f"received-{number}",
+            self._shares.key(number, b"received"),
+            files=OsFiles(),
+            randomness=self._randomness,
+        )
+
+    def _keep(self, receipt: bytes) -> None:
+        if self._received is not None:
+            self._received.keep(receipt, at=self._clock())
+
+    def _send_own_again(self) -> None:
+        for entry in self.bank.journal.entries(kinds=tuple(DISCLOSED)):
+            statement = entry.statement
+            if statement.body.get("epoch") == self.tokens.epoch.number:
+                receipt = self.bank.receipt(entry.index, disclose=DISCLOSED[statement.kind]).format()
+                self.payees.receive(receipt)
+                self._send(self._links, receipt)
 
     def name_of(self, party: str) -> str:
         """What this member calls another."""
@@ -212,8 +272,11 @@ class Member:
             at: microseconds; now when None.
             board: for instance the contract `Holds`.
         """
-        self._stated += 1
-        listed = self.payees.statement(self._stated, at=self._clock() if at is None else at)
+        number = 1 + sum(
+            entry.statement.body["epoch"] == self.tokens.epoch.number
+            for entry in self.bank.journal.entries(kinds=("list.stated",))
+        )
+        listed = self.payees.statement(number, at=self._clock() if at is None else at)
         self.bank.record_many([Draft("list.stated", listed.body)])
         if board is not None:
             board.post_list(listed.epoch, listed.number, listed.root, len(listed.entries))
@@ -237,14 +300,25 @@ class Member:
         epoch = self.tokens.epoch
         self.tokens.close()
         self._tokens = self._payees = None
+        self._close_received()
         self.evaluator.settle()
         self.evaluator.end(epoch.number)
+        # Without the share it is noise already; a crash before this leaves noise.
+        kept = self._directory / f"received-{epoch.number}"
+        if OsFiles().exists(kept):
+            OsFiles().unlink(kept)
 
     def close(self) -> None:
         """State all counts that wait and forget the tokens; the epoch goes on without this process."""
         if self._tokens is not None:
             self._tokens.close()
+        self._close_received()
         self.evaluator.settle()
+
+    def _close_received(self) -> None:
+        received, self._received = self._received, None
+        if received is not None:
+            received.close()
 
     def _tag(self, customer: str, token: bytes) -> bytes:
         return self._shares.tag(self.tokens.epoch.number, customer, token.hex())
@@ -295,6 +369,10 @@ def open_epoch(members: Sequence[Member], *, since: int, until: int, number: int
     return epoch
 
 
+def _is_opening(receipt: bytes) -> bool:
+    return parse_receipt(receipt).statement.kind == "epoch.opened"
+
+
 def share_in_process(
     nodes: Sequence[Node],
     *,
@@ -302,6 +380,7 @@ def share_in_process(
     since: int,
     until: int,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    kept: bool = False,
     clock: Clock | None = None,
     randomness: Randomness = os.urandom,
 ) -> list[Member]:
@@ -313,6 +392,7 @@ def share_in_process(
         since: the epoch's beginning, microseconds.
         until: its end.
         limits: what each may ask of each other.
+        kept: whether what is received outlives a restart.
         clock: what the epoch goes by, such as the time of replayed payments; each node's own when None.
         randomness: source of shares, blinding factors and nonces.
     """
@@ -322,6 +402,7 @@ def share_in_process(
             policy=policy,
             directory=node.workspace.path / "sharing",
             limits=limits,
+            kept=kept,
             clock=clock or node.clock,
             randomness=randomness,
         )

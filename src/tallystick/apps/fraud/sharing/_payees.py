@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import insort
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -92,20 +92,30 @@ class PayeeList:
         policy: under which receipts are verified.
         days: how long a report counts.
         clock: microseconds; the one that epochs are opened by.
+        keep: stores a receipt durably before it counts; None keeps the list in memory only.
     """
 
     def __init__(
-        self, epoch: Epoch, *, policy: Policy, days: int = KEPT_DAYS, clock: Clock = system_clock
+        self,
+        epoch: Epoch,
+        *,
+        policy: Policy,
+        days: int = KEPT_DAYS,
+        clock: Clock = system_clock,
+        keep: Callable[[bytes], None] | None = None,
     ) -> None:
-        self.epoch = epoch
+        self.epoch, self._keep = epoch, keep
         self._policy, self._days, self._clock = policy, days, clock
         self._words: dict[bytes, list[Word]] = {}
-        self._statements: set[str] = set()
-        self._received: dict[str, int] = {}
+        self._received: dict[str, int] = {}  # statement -> when it reached this member
         self._lock = threading.Lock()
 
-    def receive(self, receipt: Receipt | bytes) -> Word:
+    def receive(self, receipt: Receipt | bytes, *, kept_at: int | None = None) -> Word:
         """Take up what a member stated about a payee; the same receipt again changes nothing.
+
+        Args:
+            receipt: with the fields of `DISCLOSED` opened.
+            kept_at: it is read again after a restart, and reached this member then.
 
         Raises:
             DeadlineError: a time outside the epoch, or ahead of this member's clock.
@@ -114,11 +124,14 @@ class PayeeList:
             VerificationError: it does not hold under the policy, is of another epoch or not of a member.
         """
         receipt = receipt if isinstance(receipt, Receipt) else parse_receipt(receipt)
-        word, now = self._read(receipt), self._clock()
+        word = self._read(receipt)
+        now = self._clock() if kept_at is None else kept_at
         self.check_time(word.at)
         with self._lock:
-            if word.statement not in self._statements:
-                self._statements.add(word.statement)
+            if word.statement not in self._received:
+                if self._keep is not None and kept_at is None:
+                    # Durable before it counts: what this member's decisions were made by must outlive a crash.
+                    self._keep(receipt.format())
                 self._received[word.statement] = now
                 # Replaced, not changed: a reader that holds the old list goes on undisturbed.
                 about = list(self._words.get(word.token, ()))
