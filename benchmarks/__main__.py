@@ -25,6 +25,8 @@ BENCHES = {
     "reverify": ("journal", "reverify"),
     "inclusion": ("journal", "inclusion"),
     "memory": ("journal", "memory"),
+    "growth": ("growth", "growth"),
+    "retention": ("growth", "retention"),
     "start": ("start", "start"),
     "chain": ("chain", "chain"),
     "score": ("scoring", "score"),
@@ -35,6 +37,9 @@ BENCHES = {
     "executors": ("gas_models", "executors"),
     "gas-oracle": ("gas_oracle", "gas_oracle"),
     "oracle-watch": ("oracle_watch", "oracle_watch"),
+    "fraud-decide": ("fraud_engine", "fraud_decide"),
+    "fraud-replay": ("fraud_engine", "fraud_replay"),
+    "fraud-lookup": ("fraud_sharing", "fraud_lookup"),
 }
 TOP = Path(__file__).resolve().parents[1]
 
