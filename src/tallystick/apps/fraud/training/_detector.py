@@ -28,16 +28,19 @@ class Growth:
         trees: how many; with depth 4 a contract executes up to about 240.
         depth: 1 to 8; up to 4 a contract can execute the model.
         rate: how much of each tree counts, above 0 and at most 1.
-        least_rows: fewest rows of a leaf.
-        genuine_per_fraud: genuine payments that are learned from for each fraud, drawn by chance; all when there are
-            fewer. The base is set back by the share that was drawn, so a probability is still one of all payments.
+        least_frauds: fewest frauds of a leaf, or as many genuine payments as weigh as much.
+        genuine_per_fraud: every fraud is learned from so often that there are only so many genuine payments for one.
+            Boosting of rare frauds is unstable without: a leaf that holds frauds only would move the score at once by
+            one over their share. The base is set back, so that a probability is one of all payments.
+        most_genuine: genuine payments that are learned from, drawn by chance where there are more.
     """
 
     trees: int = 50
     depth: int = 4
-    rate: float = 0.1
-    least_rows: int = 20
-    genuine_per_fraud: float = 200.0
+    rate: float = 0.2
+    least_frauds: int = 5
+    genuine_per_fraud: float = 5.0
+    most_genuine: int = 500_000
 
 
 def fit_detector(
@@ -52,9 +55,9 @@ def fit_detector(
 ) -> Fitted:
     """Train gradient-boosted integer trees on payments of which it is known what they turned out to be.
 
-    Frauds are rare: all of them are learned from, genuine payments are drawn (`Growth.genuine_per_fraud`), and the
-    base of the score is corrected for it. Inputs are spread by quantiles over the whole of int16. The threshold stays
-    at even odds; thresholds that alerts are raised at follow from an alert budget (`DecisionPolicy.for_budget`).
+    Frauds are rare: they are repeated (`Growth.genuine_per_fraud`), and base and counts of the trees are set back to
+    the payments as they are. Inputs are spread by quantiles over the whole of int16. The threshold stays at even odds;
+    thresholds that alerts are raised at follow from an alert budget (`DecisionPolicy.for_budget`).
 
     Args:
         features: float64, shape (payments, columns); finite.
@@ -70,12 +73,17 @@ def fit_detector(
         ModelInputError: shapes do not fit, a value is not finite, or a number of `growth` is out of its range.
         MissingExtraError: scikit-learn is not installed.
     """
+    import numpy as np
+
     growth = growth or Growth()
-    if not growth.genuine_per_fraud >= 1:
-        raise ModelInputError("there must be at least one genuine payment for each fraud")
+    if not growth.genuine_per_fraud >= 1 or growth.least_frauds < 1 or growth.most_genuine < 1:
+        raise ModelInputError(
+            "there must be at least one genuine payment for each fraud, and one fraud in a leaf"
+        )
     if features.ndim != 2 or fraud.shape != features.shape[:1] or len(names) != features.shape[1]:
         raise ModelInputError("there must be a label for every row, and a name for every column")
-    rows, share = _drawn(fraud, growth.genuine_per_fraud, seed)
+    drawn, often = _drawn(fraud, growth, seed)
+    rows = np.concatenate([drawn, np.repeat(drawn[fraud[drawn]], often - 1)])
     fitted = fit_trees(
         features[rows],
         fraud[rows].astype("int64").tolist(),
@@ -83,7 +91,7 @@ def fit_detector(
         trees=growth.trees,
         depth=growth.depth,
         rate=growth.rate,
-        least_rows=growth.least_rows,
+        least_rows=growth.least_frauds * often,
         names=tuple(names),
         target=TARGET,
         held_out=0,  # judged by later days, never by a part of the same ones
@@ -92,13 +100,17 @@ def fit_detector(
     model = fitted.model
     if not isinstance(model, TreeModel):
         raise ModelInputError(f"expected trees, got {model.family}")
-    # Drawing a share of the genuine payments divides the odds of every row by that share.
-    bases = tuple(base + round(math.log(share) * model.unit) for base in model.bases)
-    return replace(fitted, model=replace(model, bases=bases, quantiser=_titled(model, titles or {})))
+    # Drawing genuine payments divides the odds of every row by the share that was drawn; repeating multiplies them.
+    share = (len(drawn) - fraud.sum()) / (len(fraud) - fraud.sum())
+    bases = tuple(base + round(math.log(share / often) * model.unit) for base in model.bases)
+    counts = _counts(model, model.quantiser.inputs_of_array(features[drawn]))
+    return replace(
+        fitted, model=replace(model, bases=bases, counts=counts, quantiser=_titled(model, titles or {}))
+    )
 
 
-def _drawn(fraud: Any, genuine_per_fraud: float, seed: int) -> tuple[Any, float]:
-    """Return the rows to learn from, ascending, and the share of genuine ones that was drawn."""
+def _drawn(fraud: Any, growth: Growth, seed: int) -> tuple[Any, int]:
+    """Return the rows to learn from, ascending, and how often each of their frauds counts."""
     import numpy as np
 
     found, genuine = np.flatnonzero(fraud), np.flatnonzero(~fraud)
@@ -108,12 +120,26 @@ def _drawn(fraud: Any, genuine_per_fraud: float, seed: int) -> tuple[Any, float]
             f"there must be {LEAST_FRAUDS} frauds and as many genuine payments to learn from, got {rarer}",
             hint="a longer history, or more training days",
         )
-    wanted = round(len(found) * genuine_per_fraud)
-    if wanted >= len(genuine):
-        return np.arange(len(fraud)), 1.0
-    dice = np.random.Generator(np.random.PCG64(seed))
-    kept = dice.choice(genuine, wanted, replace=False)
-    return np.sort(np.concatenate([found, kept])), wanted / len(genuine)
+    if len(genuine) > growth.most_genuine:
+        dice = np.random.Generator(np.random.PCG64(seed))
+        genuine = dice.choice(genuine, growth.most_genuine, replace=False)
+    often = max(1, round(len(genuine) / len(found) / growth.genuine_per_fraud))
+    return np.sort(np.concatenate([found, genuine])), often
+
+
+def _counts(model: TreeModel, inputs: Any) -> bytes:
+    """Count the rows that reach each leaf, every row once: reasons compare with the average payment."""
+    import numpy as np
+
+    arrays, leaves = model.arrays, 1 << model.depth
+    made = np.empty((len(arrays.features), leaves), dtype=">u4")
+    for tree, (looked_at, thresholds) in enumerate(zip(arrays.features, arrays.thresholds, strict=True)):
+        node = np.zeros(len(inputs), dtype=np.int64)
+        for _ in range(model.depth):
+            right = inputs[np.arange(len(inputs)), looked_at[node]] > thresholds[node]
+            node = 2 * node + 1 + right
+        made[tree] = np.bincount(node - (leaves - 1), minlength=leaves)
+    return made.tobytes()
 
 
 def _titled(model: TreeModel, titles: Mapping[str, str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -45,10 +45,12 @@ def make_features(
 
     waiting, given, before = sorted(labels, key=lambda label: label.known_at), 0, 0
     parts: list[NDArray[np.float64]] = []
-    for batch in _batches(payments):
-        if batch[0].at < before or any(one.at > two.at for one, two in pairwise(batch)):
+    walk, ahead = iter(payments), list[Payment]()
+    while ahead := [*ahead, *islice(walk, BATCH - len(ahead))]:
+        if ahead[0].at < before or any(one.at > two.at for one, two in pairwise(ahead)):
             raise DataError("payments must be in the order of their times")
-        before = batch[-1].at
+        batch = ahead[: _until_own_label(ahead, waiting, given)]
+        ahead, before = ahead[len(batch) :], batch[-1].at
         stop = given
         while stop < len(waiting) and waiting[stop].known_at <= before:
             stop += 1
@@ -62,7 +64,12 @@ def make_features(
     return np.concatenate(parts), (*source.names, *(() if signals is None else signals.names))
 
 
-def _batches(payments: Iterable[Payment]) -> Iterator[list[Payment]]:
-    walk = iter(payments)
-    while batch := list(islice(walk, BATCH)):
-        yield batch
+def _until_own_label(ahead: Sequence[Payment], waiting: Sequence[Label], given: int) -> int:
+    """Return how many payments come before the first label of one of them: a label never precedes its payment."""
+    for place in range(given, len(waiting)):
+        label = waiting[place]
+        if label.known_at > ahead[-1].at:
+            break
+        if label.payment.at >= ahead[0].at:
+            return max(1, sum(payment.at < label.known_at for payment in ahead))
+    return len(ahead)

@@ -95,14 +95,24 @@ def test_a_detector_finds_what_was_put_in_and_gives_the_same_again() -> None:
     assert fitted.model.depth == 4
 
 
-def test_drawing_genuine_payments_leaves_probabilities_those_of_all_payments() -> None:
+@pytest.mark.parametrize("most", [500_000, 8_000])
+def test_drawing_and_repeating_leaves_probabilities_those_of_all_payments(most: int) -> None:
     features, fraud = rows(3, 40_000)
-    growth = Growth(trees=30, genuine_per_fraud=3)
+    growth = Growth(trees=30, genuine_per_fraud=3, most_genuine=most)
     model = fit_detector(features, fraud, NAMES, growth=growth).model
     later, truth = rows(4, 40_000)
     scores = model.scores_inputs_many(model.quantiser.inputs_of_array(later))[:, 0]
     said = 1 / (1 + np.exp(-scores / model.unit))
     assert said.mean() == pytest.approx(truth.mean(), rel=0.2)
+
+
+def test_reasons_compare_with_the_payments_as_they_are() -> None:
+    features, fraud = rows(8, 5_000)
+    model = fit_detector(features, fraud, NAMES).model
+    counts = model.arrays.counts.sum(axis=1)
+    assert counts.tolist() == [5_000] * model.trees
+    scores = model.scores_inputs_many(model.quantiser.inputs_of_array(features))[:, 0]
+    assert model.base_score() == pytest.approx(scores.mean(), abs=0.01 * model.unit)
 
 
 def test_columns_are_told_by_their_titles() -> None:
