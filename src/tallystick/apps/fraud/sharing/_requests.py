@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -153,9 +154,14 @@ def parse_answers(data: bytes) -> tuple[list[bytes], bytes]:
 def _member_of(key: str, epoch: Epoch, policy: Policy) -> str:
     for party in epoch.members:
         pinned = policy.by_id.get(party)
-        if pinned is not None and key == format_did_key("ed25519", pinned.cards[-1].keys["author"]):
+        if pinned is not None and key == _did_key(pinned.cards[-1].keys["author"]):
             return party
     raise VerificationError(
         "a look-up must be signed by the author key of a member of the epoch",
         hint="if its key was rotated, take its newest card into the policy",
     )
+
+
+@lru_cache(maxsize=256)
+def _did_key(author: bytes) -> str:
+    return format_did_key("ed25519", author)

@@ -122,8 +122,7 @@ def evaluate(
     _check_count(len(points))
     answers = [multiply(share, point) for point in points]
     commitment = multiply_base(share)
-    factors = _factors(commitment, points, answers, context)
-    left = add(multiply(factor, point) for factor, point in zip(factors, points, strict=True))
+    left = _composite(_factors(commitment, points, answers, context), points)
     right = multiply(share, left)
     nonce = hash_to_scalar(_NONCE, share, left, right, randomness(64))
     challenge = hash_to_scalar(
@@ -146,8 +145,7 @@ def verify_evaluation(
         raise VerificationError(f"an evaluation must answer {len(points)} points, got {len(answers)}")
     challenge, response = _halves(proof)
     factors = _factors(commitment, points, answers, context)
-    left = add(multiply(factor, point) for factor, point in zip(factors, points, strict=True))
-    right = add(multiply(factor, answer) for factor, answer in zip(factors, answers, strict=True))
+    left, right = _composite(factors, points), _composite(factors, answers)
     again = hash_to_scalar(
         _PROOF,
         context,
@@ -204,11 +202,20 @@ def verify_possession(commitment: bytes, proof: bytes, *, context: bytes) -> Non
 def _factors(
     commitment: bytes, points: Sequence[bytes], answers: Sequence[bytes], context: bytes
 ) -> list[bytes]:
-    """Random factors for the composites; each depends on all points and all answers."""
+    """Random factors for all but the first point; each depends on all points and all answers."""
     if any(len(point) != POINT_SIZE for point in (commitment, *points, *answers)):
         raise EncodingError(f"a point must have {POINT_SIZE} bytes")
     seed = hashlib.sha512(b"".join((_SEED, context, commitment, *points, *answers))).digest()
-    return [hash_to_scalar(seed, number.to_bytes(2, "big")) for number in range(len(points))]
+    return [hash_to_scalar(seed, number.to_bytes(2, "big")) for number in range(1, len(points))]
+
+
+def _composite(factors: Sequence[bytes], points: Sequence[bytes]) -> bytes:
+    """Add the points, all but the first by their factors; that one factor is fixed costs nothing in soundness.
+
+    The first one is not looked at here: what is wrong with it is wrong with the sum, which is multiplied next.
+    """
+    rest = (multiply(factor, point) for factor, point in zip(factors, points[1:], strict=True))
+    return add([points[0], *rest])
 
 
 def _halves(proof: bytes) -> tuple[bytes, bytes]:

@@ -23,7 +23,7 @@ EPOCH = hashlib.sha256(b"an epoch").digest()
 # Made once by this code with `counting` as randomness: a change of any step of the protocol shows here.
 TOKEN = "f544f45d7bd04a76fed4c3e78c041971ae0e1a2a18fb8d275992ff49b737d202"
 POINT = "75df0506d8d4dd362290ea9a331acf00b1479bea093a8edd0ad959de22e953fc"
-PROOF = "446a940989dd8ad7220884539f3a8ef2251ffcaff0050efbb79bb7addaf9ba02dddbfeb4c9d59a0a4450f6ee32a832ee0a55c75a97411a5cc9583ca6f8355d07"
+PROOF = "f1ff6630e2e2618998b01b0460cc0164c686aadd9f20446d7d93e0d4ac222502c3008ae6a36a12fa4e8833b789440ffcdcbcf32e36e84b32083bd7e493ced008"
 ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
 
 
