@@ -217,7 +217,7 @@ class Holding:
         """Vote for an epoch and state the fingerprint of the own share, once; see `Holds.open_epoch`."""
         call = self.contract.open_epoch(number, agreed=agreed, since=since, until=until, share=share)
         if self.party not in self.contract.shares(number):
-            self._send(f"epoch/{number}/{agreed.hex()}", call)
+            self._send(f"epoch/{number}", call)
 
     def end_epoch(self, number: int) -> None:
         """State that the own share is destroyed, once."""
@@ -305,12 +305,12 @@ class Holding:
         call = self._rules[entry.statement.kind](entry)
         if call is None:
             return False
-        # Another head or place makes another call, and a call has an intent of its own.
-        self._send(f"{entry.statement.kind}/{entry.id}/{sha256(call.data).hexdigest()[:16]}", call)
+        self._send(f"{entry.statement.kind}/{entry.id}", call)
         return True
 
     def _send(self, what: str, call: Call) -> None:
-        name = f"{self.contract.address}/{what}"
+        # Another head or place makes another call, and each call has an intent of its own.
+        name = f"{self.contract.address}/{what}/{sha256(call.data).hexdigest()[:16]}"
         with self._outbox() as outbox:
             with suppress(NotFoundError):
                 outbox.retry(name)  # what was refused before may be right now
