@@ -20,9 +20,9 @@ from tallystick.proof._commitments import (
     padded_size,
     plain_hashes,
 )
-from tallystick.proof._drafts import commit_many, format_drafts, time_of
+from tallystick.proof._drafts import SubjectKey, commit_many, format_drafts, time_of
 from tallystick.proof._encoding import decode_base64url, format_json
-from tallystick.proof._leaves import field_hashes
+from tallystick.proof._leaves import salted_hashes
 from tallystick.proof._merkle import root_of
 from tallystick.proof._statements import PayloadRef
 from tallystick.testing import ForgetfulFiles
@@ -85,7 +85,7 @@ def drafts(draw: st.DrawFn, *, keep: bool = False) -> Draft:
 @given(st.lists(drafts(), min_size=1, max_size=6), st.integers(1, 2**53 - 100))
 def test_a_batch_equals_its_statements_written_one_by_one(batch: list[Draft], at: int) -> None:
     times = list(range(at, at + len(batch)))
-    keys = {"": b"k" * 32, "anna": b"a" * 32}
+    keys = {"": SubjectKey(b"k" * 32), "anna": SubjectKey(b"a" * 32)}
     nonces = bytes(range(16)) * len(batch)
     refs = commit_many(batch, keys, nonces).refs
     made = format_drafts(batch, times=times, refs=refs, origin=PARTY.origin)
@@ -101,7 +101,7 @@ def test_a_batch_equals_its_statements_written_one_by_one(batch: list[Draft], at
 
 @given(st.lists(drafts(), min_size=1, max_size=6), st.binary(min_size=96, max_size=96))
 def test_commitments_in_a_batch_equal_those_made_one_by_one(batch: list[Draft], nonces: bytes) -> None:
-    keys = {"": b"k" * 32, "anna": b"a" * 32}
+    keys = {"": SubjectKey(b"k" * 32), "anna": SubjectKey(b"a" * 32)}
     nonces = nonces[: 16 * len(batch)]
     for place, (draft, ref) in enumerate(zip(batch, commit_many(batch, keys, nonces).refs, strict=True)):
         if draft.payload is None and draft.fields is None:
@@ -109,7 +109,7 @@ def test_commitments_in_a_batch_equal_those_made_one_by_one(batch: list[Draft], 
             continue
         assert ref is not None
         nonce = nonces[16 * place : 16 * place + 16]
-        salt = derive_salt(keys[draft.subject], nonce)
+        salt = derive_salt(keys[draft.subject].key, nonce)
         if draft.payload is not None:
             content, wanted = draft.payload, commit_bytes(draft.payload, salt)
         else:
@@ -124,17 +124,18 @@ def test_commitments_in_a_batch_equal_those_made_one_by_one(batch: list[Draft], 
 
 @given(st.lists(drafts(keep=True), min_size=1, max_size=6))
 def test_what_is_sealed_opens_to_what_was_committed_to(batch: list[Draft]) -> None:
-    keys, tags = {"": b"k" * 32, "anna": b"a" * 32}, {"": b"K" * 16, "anna": b"A" * 16}
+    keys = {"": SubjectKey(b"k" * 32, b"K" * 16), "anna": SubjectKey(b"a" * 32, b"A" * 16)}
     nonces = bytes(range(16 * len(batch)))
-    made = commit_many(batch, keys, nonces, tags=tags)
+    made = commit_many(batch, keys, nonces)
     assert [at for at, _ in made.sealed] == [
         at for at, draft in enumerate(batch) if draft.keep and made.refs[at] is not None
     ]
     for at, content in made.sealed:
         draft, ref, nonce = batch[at], made.refs[at], nonces[16 * at : 16 * at + 16]
         assert ref
-        assert content[:64] == decode_base64url(ref[0]) + tags[draft.subject] + nonce
-        key = hmac.digest(keys[draft.subject], b"payload\x00" + nonce, "sha256")
+        subject = keys[draft.subject]
+        assert content[:64] == decode_base64url(ref[0]) + subject.tag + nonce
+        key = hmac.digest(subject.key, b"payload\x00" + nonce, "sha256")
         plain = AESGCM(key).decrypt(bytes(12), content[64:], content[:32])
         assert plain == (draft.payload if draft.fields is None else format_json(dict(draft.fields)))
 
@@ -183,7 +184,7 @@ odd_values: st.SearchStrategy[Any] = st.recursive(
 @given(st.dictionaries(keys_of_records, odd_values, max_size=5), st.binary(min_size=32, max_size=32))
 def test_the_quick_hashes_of_fields_equal_the_plain_ones(record: dict[str, Any], salt: bytes) -> None:
     for _ in range(2):  # the second time, its shape is known
-        quick = field_hashes(record, salt)
+        quick = salted_hashes(record, salt)
         try:
             plain = plain_hashes(record, salt)
         except StatementError:
@@ -191,7 +192,8 @@ def test_the_quick_hashes_of_fields_equal_the_plain_ones(record: dict[str, Any],
             with pytest.raises(StatementError):
                 commit_fields(record, salt)
         else:
-            assert quick == (plain if record else None)
+            list_salt = hmac.digest(salt, b"list", "sha256")
+            assert quick == (list_salt + b"".join(plain) if record else None)
 
 
 def nested(depth: int, leaf: Any) -> dict[str, Any]:
@@ -234,7 +236,9 @@ def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(_leaves, "_places", known)
     for number in range(100):
         record = {f"key-{number}": number, "list": [number] * (number % 5)}
-        assert field_hashes(record, b"s" * 32) == plain_hashes(record, b"s" * 32)
+        salted = salted_hashes(record, b"s" * 32)
+        assert salted
+        assert salted[32:] == b"".join(plain_hashes(record, b"s" * 32))
         assert known._count <= 60
 
 

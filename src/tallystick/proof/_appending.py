@@ -161,10 +161,9 @@ class Appending:
         }
         if not subjects:
             return Committed([None] * len(drafts), [])
-        known = self._payloads().keys_and_tags(subjects)
-        keys = {subject: key for subject, (key, _) in known.items()}
-        tags = {subject: tag for subject, (_, tag) in known.items()}
-        return commit_many(drafts, keys, self._randomness(16 * len(drafts)), tags=tags)
+        store = self._payloads()
+        keys = {subject: store.subject(subject) for subject in subjects}
+        return commit_many(drafts, keys, self._randomness(16 * len(drafts)))
 
     def _wait(self, batch: _Batch) -> None:
         """Return when a batch is durable: by this thread's own commit, or by that of one before it."""

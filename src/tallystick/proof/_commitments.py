@@ -27,7 +27,7 @@ from typing import Any
 
 from tallystick.errors import DisclosureError, EncodingError, StatementError, VerificationError
 from tallystick.proof._encoding import check_json, decode_base64url, encode_base64url, format_json
-from tallystick.proof._leaves import FIELD_LIMIT, FIELD_PREFIX, PATH_LIMIT, field_hashes
+from tallystick.proof._leaves import FIELD_LIMIT, FIELD_PREFIX, PATH_LIMIT, salted_hashes
 
 __all__ = [
     "commit_bytes",
@@ -120,8 +120,8 @@ def commit_fields(record: Mapping[str, Any], salt: bytes) -> bytes:
     Raises:
         StatementError: see ``flatten``.
     """
-    hashes = field_hashes(record, salt) or plain_hashes(record, salt)
-    return commit_bytes(b"".join(hashes), _list_salt(salt))
+    salted = salted_hashes(record, salt) or _list_salt(salt) + b"".join(plain_hashes(record, salt))
+    return hashlib.sha256(_COMMITMENT + salted).digest()
 
 
 def plain_hashes(record: Mapping[str, Any], salt: bytes) -> list[bytes]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from operator import lt
-from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -157,49 +156,56 @@ class Committed:
     sealed: list[tuple[int, bytes]]
 
 
-def commit_many(
-    drafts: Sequence[Draft],
-    keys: Mapping[str, bytes],
-    nonces: bytes,
-    *,
-    tags: Mapping[str, bytes] = MappingProxyType({}),
-) -> Committed:
+class SubjectKey:
+    """What payloads of one subject are salted and sealed with.
+
+    Args:
+        key: 32 bytes.
+        tag: the 16 bytes that sealed payloads name the subject by.
+    """
+
+    __slots__ = ("hash", "key", "tag")
+
+    def __init__(self, key: bytes, tag: bytes = b"") -> None:
+        self.key, self.tag = key, tag
+        self.hash = keyed_hash(key)
+
+
+def commit_many(drafts: Sequence[Draft], keys: Mapping[str, SubjectKey], nonces: bytes) -> Committed:
     """Commit to the payloads of drafts, and seal those that are to be kept.
 
     Args:
         drafts: in order.
-        keys: subject -> subject key, for every subject among them.
+        keys: subject -> her key, for every subject of a payload among them.
         nonces: 16 fresh bytes per draft.
-        tags: subject -> the 16 bytes that a sealed payload names it by, for those that are kept.
 
     Raises:
         StatementError: a payload that is too large, or fields outside the profile.
     """
-    hashed = {subject: keyed_hash(key) for subject, key in keys.items()}
     cut = [nonces[at : at + 16] for at in range(0, 16 * len(drafts), 16)]
     commitments, sizes, sealed = [], [], []
     for at, (draft, nonce) in enumerate(zip(drafts, cut, strict=True)):
         payload, fields = draft.payload, draft.fields
-        if payload is not None:
-            plain, hash_under = payload, hashed[draft.subject]
-            commitment = sha256(COMMITMENT_PREFIX + hash_under(nonce) + payload).digest()
-        elif fields is not None:
-            hash_under = hashed[draft.subject]
-            commitment = commit_fields(fields, hash_under(nonce))
-            # The commitment checked every type: what is left to do is to write it down.
-            plain = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-        else:
+        if payload is None and fields is None:
             commitments.append(_NOTHING)
             sizes.append(0)
             continue
+        subject = keys[draft.subject]
+        salt = subject.hash(nonce)
+        if payload is not None:
+            plain, commitment = payload, sha256(COMMITMENT_PREFIX + salt + payload).digest()
+        else:
+            assert fields is not None
+            commitment = commit_fields(fields, salt)
+            # The commitment checked every type: what is left to do is to write it down.
+            plain = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         if len(plain) > PAYLOAD_SIZE_LIMIT:
             raise StatementError(f"a payload must have at most {PAYLOAD_SIZE_LIMIT} bytes, got {len(plain)}")
         commitments.append(commitment)
         sizes.append(padded_size(len(plain)))
         if draft.keep:
-            key = hash_under(b"payload\x00" + nonce)
-            box = AESGCM(key).encrypt(_NO_NONCE, plain, commitment)
-            sealed.append((at, commitment + tags[draft.subject] + nonce + box))
+            box = AESGCM(subject.hash(b"payload\x00" + nonce)).encrypt(_NO_NONCE, plain, commitment)
+            sealed.append((at, commitment + subject.tag + nonce + box))
     return Committed(_refs(drafts, commitments, cut, sizes), sealed)
 
 

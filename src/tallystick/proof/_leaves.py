@@ -26,7 +26,8 @@ _BLOCK = 64  # bytes of SHA-256
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 _name = re.compile(r"[ -\-/-Z\\^-~]+").fullmatch  # printable ASCII without dot and brackets
-_dumps = orjson.dumps
+_dumps, _LEAST = orjson.dumps, -JSON_INTEGER_LIMIT
+_copy_field = sha256(FIELD_PREFIX).copy
 
 
 def keyed_hash(key: bytes) -> Callable[[bytes], bytes]:
@@ -99,12 +100,15 @@ class _Places:
 _places = _Places()
 
 
-def field_hashes(record: Mapping[str, Any], salt: bytes) -> list[bytes] | None:
-    """The sorted hashes of a record's leaves; None when the plain way has to say what they are, or that there are none.
+def salted_hashes(record: Mapping[str, Any], salt: bytes) -> bytes | None:
+    """The salt of a record's list of leaves and then their sorted hashes, joined.
 
     Args:
         record: a JSON object.
         salt: the record's salt, 32 bytes.
+
+    Returns:
+        None when the plain way has to say what they are, or that there are none.
     """
     if type(record) is not dict or not record or len(salt) > _BLOCK:
         return None
@@ -121,12 +125,17 @@ def field_hashes(record: Mapping[str, Any], salt: bytes) -> list[bytes] | None:
     hashes = []
     for place, text in zip(places, texts, strict=True):
         # HMAC as in `keyed_hash`, without a call: a record has tens of leaves.
-        first, second = inner(), outer()
-        first.update(place.salted)
-        second.update(first.digest())
-        hashes.append(sha256(FIELD_PREFIX + second.digest() + place.tail + text).digest())
+        state, second = inner(), outer()
+        state.update(place.salted)
+        second.update(state.digest())
+        state = _copy_field()
+        state.update(second.digest() + place.tail + text)
+        hashes.append(state.digest())
     hashes.sort()
-    return hashes
+    state, second = inner(), outer()
+    state.update(b"list")
+    second.update(state.digest())
+    return second.digest() + b"".join(hashes)
 
 
 def _collect(
@@ -151,7 +160,7 @@ def _collect(
         kind = type(item)
         if (
             kind is str
-            or (kind is int and -JSON_INTEGER_LIMIT <= item <= JSON_INTEGER_LIMIT)
+            or (kind is int and _LEAST <= item <= JSON_INTEGER_LIMIT)
             or kind is bool
             or item is None
         ):

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tallystick.errors import DamagedError, DisclosureError
 from tallystick.proof._commitments import derive_salt
+from tallystick.proof._drafts import SubjectKey
 from tallystick.proof._encoding import decode_base64url, parse_json
 from tallystick.proof._files import Files, OsFiles, make_directories
 from tallystick.proof._keys import Randomness, Secret
@@ -35,6 +36,8 @@ from tallystick.proof._store import Store
 from tallystick.proof._subjects import Subjects
 
 __all__ = ["Payloads", "open_payloads"]
+
+RECENT = 16_384  # subjects whose keys stay unwrapped, about 10 MB
 
 
 class Payloads:
@@ -72,6 +75,7 @@ class Payloads:
         except BaseException:
             self._subjects.close()
             raise
+        self._recent: dict[str, SubjectKey] = {}
 
     def subject_keys(self, subjects: Iterable[str]) -> dict[str, bytes]:
         """Keys of subjects, 32 bytes each; made when there is none.
@@ -79,14 +83,17 @@ class Payloads:
         New ones become durable with the next `keep`, all with one sync: that must come before anything that they salt
         is acknowledged.
         """
-        return {subject: key for subject, (key, _) in self.keys_and_tags(subjects).items()}
+        return {subject: self.subject(subject).key for subject in subjects}
 
-    def keys_and_tags(self, subjects: Iterable[str]) -> dict[str, tuple[bytes, bytes]]:
-        """As `subject_keys`, each with the 16 bytes that sealed payloads name the subject by."""
-        known = {}
-        for subject in subjects:
+    def subject(self, subject: str) -> SubjectKey:
+        """As `subject_keys`, for one of them, with what is derived from it; the last thousands are remembered."""
+        known = self._recent.get(subject)
+        if known is None:
             tag = self._subjects.tag(subject)
-            known[subject] = (self._subjects.find(tag) or self._subjects.make(tag), tag)
+            known = SubjectKey(self._subjects.find(tag) or self._subjects.make(tag), tag)
+            if len(self._recent) >= RECENT:
+                self._recent.clear()
+            self._recent[subject] = known
         return known
 
     def keep(self, sealed: Sequence[tuple[int, bytes]], *, first: int, stop: int, segment: int) -> None:
@@ -136,6 +143,7 @@ class Payloads:
         The file of keys is replaced as a whole. What a copy-on-write file system or a backup still holds is out
         of reach and has to be said in ``erasure.done``.
         """
+        self._recent.pop(subject, None)
         return self._subjects.erase(self._subjects.tag(subject))
 
     def dispose(self, first: int, stop: int, keep: Collection[int]) -> int:

@@ -59,9 +59,7 @@ class Shelf:
             else Draft("document.recorded", {}, payload=content, media="text/plain", subject=subject)
             for content in contents
         ]
-        known = store.keys_and_tags([subject])
-        keys, tags = ({name: pair[at] for name, pair in known.items()} for at in (0, 1))
-        made = commit_many(drafts, keys, self.randomness(16 * len(drafts)), tags=tags)
+        made = commit_many(drafts, {subject: store.subject(subject)}, self.randomness(16 * len(drafts)))
         refs = [PayloadRef(*ref) if ref else None for ref in made.refs]
         first = len(self.entries)
         sealed = [(first + at, content) for at, content in made.sealed]
