@@ -123,7 +123,7 @@ def evaluate(
     answers = [multiply(share, point) for point in points]
     commitment = multiply_base(share)
     left = _composite(_factors(commitment, points, answers, context), points)
-    right = multiply(share, left)
+    right = multiply(share, left) if len(points) > 1 else answers[0]
     nonce = hash_to_scalar(_NONCE, share, left, right, randomness(64))
     challenge = hash_to_scalar(
         _PROOF, context, commitment, left, right, multiply_base(nonce), multiply(nonce, left)
