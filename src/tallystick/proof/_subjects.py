@@ -32,11 +32,11 @@ from tallystick.proof._frames import (
 from tallystick.proof._keys import Randomness, Secret
 from tallystick.proof._leaves import keyed_hash
 
-_MAGIC = b"tallystick/subj\x01"
+SUBJECTS_MAGIC = b"tallystick/subj\x01"
 _TAG = 16  # bytes
-_RECORD = 76  # bytes: tag, nonce, wrapped key
+RECORD_SIZE = 76  # bytes: tag, nonce, wrapped key
 _GROUP = 8192  # records of one frame
-_FRAME_LIMIT = frame_size(_GROUP * _RECORD)
+_FRAME_LIMIT = frame_size(_GROUP * RECORD_SIZE)
 _CHUNK = 4 * 1024 * 1024  # bytes read at once when opening; above the largest frame
 
 
@@ -70,7 +70,7 @@ class Subjects:
         self._reading = threading.Lock()  # an erasure replaces file and places under it
         self._pending: dict[int, tuple[bytes, bytes]] = {}  # tag -> key and record, not yet in the file
         if write and not files.exists(self._path):
-            write_atomically(files, self._path, _MAGIC)
+            write_atomically(files, self._path, SUBJECTS_MAGIC)
         self._file = files.open(self._path, write=write)
         self._places, self._end = self._load()
         if write and self._file.size() > self._end:
@@ -95,7 +95,7 @@ class Subjects:
             return pending[0]
         with self._reading:
             place = self._places.get(number)
-            record = b"" if place is None else self._file.pread(_RECORD, place)
+            record = b"" if place is None else self._file.pread(RECORD_SIZE, place)
         if not record:
             return None
         try:
@@ -126,7 +126,7 @@ class Subjects:
             # A lost key would make its payloads unknowable. Frames follow one another only when the last one is whole.
             self._file.sync()
             first = self._end + HEADER
-            self._places.update((number, first + _RECORD * at) for at, (number, _) in enumerate(fresh))
+            self._places.update((number, first + RECORD_SIZE * at) for at, (number, _) in enumerate(fresh))
             self._end += len(frame)
             for number, _ in fresh:
                 del self._pending[number]
@@ -139,7 +139,7 @@ class Subjects:
         number = int.from_bytes(tag, "big")
         if number not in self._places and number not in self._pending:
             return False
-        data = b"".join([_MAGIC, *map(format_frame, self._groups(without=tag))])
+        data = b"".join([SUBJECTS_MAGIC, *map(format_frame, self._groups(without=tag))])
         # The key counts as destroyed when the disk says so; a failure before that may be tried again.
         write_atomically(self._files, self._path, data)
         with self._reading:
@@ -157,9 +157,9 @@ class Subjects:
         """All records of the file but one, in contents of frames."""
         group = list[bytes]()
         for _, content in self._walk():
-            for at in range(0, len(content), _RECORD):
+            for at in range(0, len(content), RECORD_SIZE):
                 if content[at : at + _TAG] != without:
-                    group.append(content[at : at + _RECORD])
+                    group.append(content[at : at + RECORD_SIZE])
             if len(group) >= _GROUP // 2:
                 yield b"".join(group)
                 group.clear()
@@ -167,14 +167,14 @@ class Subjects:
             yield b"".join(group)
 
     def _load(self) -> tuple[dict[int, int], int]:
-        check_magic(self._file, _MAGIC, "subjects")
-        places, end, number_of = dict[int, int](), len(_MAGIC), int.from_bytes
+        check_magic(self._file, SUBJECTS_MAGIC, "subjects")
+        places, end, number_of = dict[int, int](), len(SUBJECTS_MAGIC), int.from_bytes
         for place, content in self._walk():
             at = place + HEADER
-            if len(content) == _RECORD:
+            if len(content) == RECORD_SIZE:
                 places[number_of(content[:_TAG], "big")] = at
             else:
-                for start in range(0, len(content), _RECORD):
+                for start in range(0, len(content), RECORD_SIZE):
                     places[number_of(content[start : start + _TAG], "big")] = at + start
             end = place + frame_size(len(content))
         return places, end
@@ -185,13 +185,13 @@ class Subjects:
         Raises:
             DamagedError: a frame is damaged.
         """
-        place, size = len(_MAGIC), self._file.size()
+        place, size = len(SUBJECTS_MAGIC), self._file.size()
         while place < size:
             buffer, at = self._file.pread(_CHUNK, place), 0
             while True:
                 header = buffer[at : at + HEADER]
                 length = frame_length(header)
-                if length is None or length % _RECORD or not length or length > _GROUP * _RECORD:
+                if length is None or length % RECORD_SIZE or not length or length > _GROUP * RECORD_SIZE:
                     break
                 begin, end = at + HEADER, at + frame_size(length)
                 content = buffer[begin : begin + length]
