@@ -40,7 +40,7 @@ from typing import Any, Final, TypeVar, cast
 
 from tallystick.apps.fraud.casework import CaseDeadlines
 from tallystick.apps.fraud.deciding import DecisionPolicy, EngineSettings, PaymentRule, parse_rules
-from tallystick.errors import ConfigurationError, UnknownFormatError
+from tallystick.errors import ConfigurationError, ModelInputError, UnknownFormatError
 
 __all__ = ["FRAUD_FILE", "FraudSettings", "ModelSettings"]
 
@@ -180,3 +180,5 @@ def _section(name: str, said: object, into: type[Section]) -> Section:
         return into(**values)
     except TypeError:
         raise ConfigurationError(f"[{name}] lacks a key", hint=f"known: {', '.join(known)}") from None
+    except ModelInputError as error:
+        raise ConfigurationError(f"[{name}]: {error.message}") from error
