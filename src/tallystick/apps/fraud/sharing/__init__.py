@@ -38,7 +38,16 @@ from ._member import Member, connect, open_epoch, share_in_process
 from ._payees import KEPT_DAYS, ListStatement, PayeeList
 from ._reconciling import LookupDifference, LookupTotals, lookup_totals, reconcile_lookups
 from ._requests import PURPOSES
-from ._risk import RiskCounts, RiskHistory, RiskRound, RiskRule, RiskTable, count_risk, hold_risk_round
+from ._risk import (
+    RiskCounts,
+    RiskHistory,
+    RiskRound,
+    RiskRule,
+    RiskTable,
+    count_risk,
+    hold_risk_round,
+    risk_again,
+)
 from ._signals import SIGNALS, SharedSignals, SignalStatus
 from ._sorted_tree import TokenProof, format_token_proof, parse_token_proof
 from ._tokens import MAX_POINTS, normalise_payee
@@ -87,6 +96,7 @@ __all__ = [
     "parse_token_proof",
     "reconcile_lookups",
     "report_to_hold",
+    "risk_again",
     "share_in_process",
     "stated_holds",
 ]

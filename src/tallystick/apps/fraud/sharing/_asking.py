@@ -73,7 +73,7 @@ class Tokens:
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._tally = Tally("lookup.made", points=stated_every, period=STATED_WITHIN_US)
         self._lock = threading.Lock()
-        self._askers = ThreadPoolExecutor(max(1, len(others)), thread_name_prefix="lookup")
+        self._askers = ThreadPoolExecutor(len(epoch.members), thread_name_prefix="lookup")
 
     def find(self, payee: str) -> bytes | None:
         """Return a token that is in memory, or None; asks nobody."""
@@ -120,13 +120,13 @@ class Tokens:
         self.epoch.check_time(self._clock())
         blinded = [blind(payee, epoch=self.epoch.id, randomness=self._randomness) for payee in payees]
         points = [item.point for item in blinded]
-        asked = [self._askers.submit(self._ask_one, link, points, purpose) for link in self._links]
-        own = self._own(points)
+        asked = [self._askers.submit(self._own, points)]
+        asked += [self._askers.submit(self._ask_one, link, points, purpose) for link in self._links]
         # All are waited for before one may raise: an error must not leave a request running that nobody looks at.
         failed = [error for answer in asked if (error := answer.exception()) is not None]
         if failed:
             raise failed[0]
-        return self._finished(payees, blinded, [own, *(answer.result() for answer in asked)])
+        return self._finished(payees, blinded, [answer.result() for answer in asked])
 
     def _ask_one(self, link: MemberLink, points: Sequence[bytes], purpose: str) -> list[bytes]:
         now = self._clock()

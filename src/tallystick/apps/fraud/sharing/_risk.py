@@ -18,14 +18,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from tallystick.apps.fraud.payments import Payment
-from tallystick.errors import ConfigurationError, DataError
+from tallystick.errors import ConfigurationError, DataError, EncodingError
 from tallystick.learning import LaneSite, aggregate, sum_lanes
-from tallystick.proof import Draft
+from tallystick.proof import Draft, format_json, parse_json
 
 from ._member import Member
 
-__all__ = ["RiskCounts", "RiskHistory", "RiskRound", "RiskRule", "RiskTable", "count_risk", "hold_risk_round"]
+__all__ = [
+    "RiskCounts",
+    "RiskHistory",
+    "RiskRound",
+    "RiskRule",
+    "RiskTable",
+    "count_risk",
+    "hold_risk_round",
+    "risk_again",
+]
 
+AGREEMENT_LIMIT: Final = 32 * 1024 * 1024  # bytes
 PARTS: Final = ("banks", "frauds", "payments")  # lanes of each terminal and bucket, in order
 
 
@@ -103,23 +113,37 @@ class RiskRound:
     """One finished round, with every byte that a third party needs to compute it again.
 
     Args:
-        run: what the masks were bound to.
+        run: what the masks were bound to, with the keys.
         number: of the round.
-        lanes: names of the lanes, in order.
-        updates: party id -> masked vector.
+        agreement: what all members agreed on before it: the payload of ``round.opened``.
+        updates: party id -> masked vector: the payload of its ``update.committed``.
         table: what follows.
     """
 
     run: str
     number: int
-    lanes: tuple[str, ...]
+    agreement: bytes
     updates: Mapping[str, bytes]
     table: RiskTable
 
-    def again(self) -> RiskTable:
-        """Compute the table again from the masked vectors, without any key."""
-        rule, known_at = self.table.rule, self.table.known_at
-        return _table(sum_lanes(self.lanes, list(self.updates.values())), rule=rule, known_at=known_at)
+
+def risk_again(agreement: bytes, updates: Sequence[bytes]) -> RiskTable:
+    """Compute a round's table again from what the members stated, without any key.
+
+    Args:
+        agreement: the payload of ``round.opened``.
+        updates: the payload of every member's ``update.committed``; one that is missing leaves noise.
+
+    Raises:
+        EncodingError: malformed, or vectors of another shape.
+    """
+    try:
+        said = parse_json(agreement, limit=AGREEMENT_LIMIT)
+        rule = RiskRule(said["floor"], said["least"], float(said["weight"]), said["bucket_bits"])
+        terminals, known_at = [str(name) for name in said["terminals"]], int(said["known_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EncodingError("the agreement of a round is malformed") from error
+    return _table(sum_lanes(_lanes(terminals, rule), updates), rule=rule, known_at=known_at)
 
 
 class RiskHistory:
@@ -189,31 +213,44 @@ def hold_risk_round(
     Raises:
         DataError: fewer than two members, a terminal twice, or counts that do not fit the members.
     """
-    rule = rule or RiskRule()
     if len(members) < 2 or len(counts) != len(members) or len(set(terminals)) != len(terminals):
         raise DataError("a round needs two members, counts of each, and every terminal once")
-    epoch = members[0].tokens.epoch
+    rule = rule or RiskRule()
+    epoch, lanes = members[0].tokens.epoch, _lanes(terminals, rule)
     run = f"shared risk, epoch {epoch.number}, round {number}"
-    lanes = _lanes(terminals, rule)
+    agreement = _agreement(terminals, rule, known_at)
     sites = {member.id: LaneSite(member.id) for member in members}
     keys = {party: site.public_key for party, site in sites.items()}
-    # The agreement binds everything that the masks depend on: other lanes or keys give other masks.
-    bound = hashlib.sha256(repr((epoch.id, run, lanes, sorted(keys.items()), rule)).encode()).digest()
+    # Binds everything that the masks depend on: other lanes, another rule or another key give other masks.
+    told = {"agreement": hashlib.sha256(agreement).hexdigest(), "epoch": epoch.id.hex(), "run": run}
+    bound = format_json({**told, "keys": {party: key.hex() for party, key in keys.items()}})
     opened = {"round": number, "run": run, "sites": len(members)}
     updates, statements = dict[str, bytes](), list[list[str]]()
     for member, own in zip(members, counts, strict=True):
-        sites[member.id].meet(keys, run=bound)
+        sites[member.id].meet(keys, run=hashlib.sha256(bound).digest())
         update = sites[member.id].vector(number, lanes, _values(own, rule))
         updates[member.id] = update
-        digest = hashlib.sha256(update).hexdigest()
+        committed = {"round": number, "run": run, "update": hashlib.sha256(update).hexdigest()}
         drafts = [
-            Draft("round.opened", opened),
-            Draft("update.committed", {"round": number, "run": run, "update": digest}, payload=update),
+            Draft("round.opened", opened, payload=agreement, media="application/json"),
+            Draft("update.committed", committed, payload=update),
         ]
         statements.append([entry.id for entry in member.bank.record_many(drafts)])
-    table = _table(sum_lanes(lanes, list(updates.values())), rule=rule, known_at=known_at)
     _close(members, statements, updates, opened)
-    return RiskRound(run, number, lanes, updates, table)
+    return RiskRound(run, number, agreement, updates, risk_again(agreement, list(updates.values())))
+
+
+def _agreement(terminals: Sequence[str], rule: RiskRule, known_at: int) -> bytes:
+    return format_json(
+        {
+            "bucket_bits": rule.bucket_bits,
+            "floor": rule.floor,
+            "known_at": known_at,
+            "least": rule.least,
+            "terminals": sorted(terminals),
+            "weight": repr(rule.weight),
+        }
+    )
 
 
 def _close(

@@ -269,3 +269,34 @@ def test_nothing_is_asked_before_or_after_the_epoch(banks: Banks) -> None:
     with pytest.raises(DeadlineError, match="has not begun"):
         banks.members[0].tokens.ask(["P1"], purpose="payment")
     banks.clock.now = START
+
+
+def test_many_threads_that_ask_at_once_lose_no_count_and_make_the_same_tokens(banks: Banks) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    payees = [[f"P{n}" for n in range(first, first + 5)] for first in range(0, 40, 5)]
+    with ThreadPoolExecutor(8) as threads:
+        futures = [
+            threads.submit(member.tokens.ask, some, purpose="payment")
+            for some in payees
+            for member in banks.members
+        ]
+        made = [future.result(timeout=60) for future in futures]
+    assert made[0::3] == made[1::3] == made[2::3]
+    for member in banks.members:
+        member.settle()
+    bundles = [node.bundle(range(node.journal.size)) for node in banks.nodes]
+    assert reconcile_lookups(bundles) == ()
+    assert all(total.count == 40 for total in lookup_totals(bundles))
+
+
+def test_a_list_can_be_posted_to_the_contract_that_holds() -> None:
+    import inspect
+
+    from tallystick.apps.fraud import holding
+    from tallystick.apps.fraud.sharing import ListBoard
+
+    wanted = list(inspect.signature(ListBoard.post_list).parameters)
+    boards = [thing for name in holding.__all__ if hasattr(thing := getattr(holding, name), "post_list")]
+    assert boards
+    assert all(list(inspect.signature(board.post_list).parameters) == wanted for board in boards)

@@ -12,6 +12,7 @@ from tallystick.apps.fraud.sharing import (
     RiskTable,
     count_risk,
     hold_risk_round,
+    risk_again,
 )
 from tallystick.errors import ConfigurationError, DataError, EncodingError
 from tallystick.learning import LaneSite, aggregate, parse_vector, sum_lanes
@@ -57,13 +58,28 @@ def test_what_is_rare_or_of_one_bank_is_suppressed(banks: Banks) -> None:
     assert table.terminals == {"T4": (20, 2)}  # the third bank's four payments were never handed in
 
 
-def test_anyone_computes_the_table_again_and_one_vector_alone_tells_nothing(banks: Banks) -> None:
+def test_anyone_computes_the_table_again_from_the_statements_and_one_vector_alone_tells_nothing(
+    banks: Banks,
+) -> None:
     made = held(banks, counts_of({"T1": (100, 10)}, {"T1": (100, 0)}, {}))
-    assert made.again() == made.table
+    payloads = [
+        {
+            entry.statement.kind: node.journal.payload(entry.index)
+            for entry in node.journal.entries()
+            if entry.statement.kind in ("round.opened", "update.committed")
+        }
+        for node in banks.nodes
+    ]
+    agreement = payloads[0]["round.opened"]
+    assert isinstance(agreement, bytes)
+    vectors = [payload["update.committed"] for payload in payloads]
+    assert risk_again(agreement, [vector for vector in vectors if isinstance(vector, bytes)]) == made.table
     lanes, _ = parse_vector(made.updates[banks.nodes[2].id])
     assert all(lane != 0 for lane in lanes)  # it handed in nothing at all
     with pytest.raises(EncodingError):
-        sum_lanes(made.lanes[1:], list(made.updates.values()))
+        risk_again(b'{"floor":1}', list(made.updates.values()))
+    with pytest.raises(EncodingError):
+        sum_lanes(["x"], list(made.updates.values()))
 
 
 def test_a_round_is_stated_by_all_and_each_is_bound_to_its_vector(banks: Banks) -> None:
