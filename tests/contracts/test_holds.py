@@ -607,6 +607,16 @@ def test_an_epoch_runs_from_its_beginning_to_its_end(world: HoldsWorld) -> None:
     assert world.refuse("A", unknown) == "holds: epoch is not running"
 
 
+def test_an_epoch_that_begins_within_a_blocks_second_has_begun(world: HoldsWorld) -> None:
+    second = world.now + DAY
+    for number, begins, why in ((2, second + US - 1, ""), (3, second + US, "holds: epoch is not running")):
+        world.open_epoch(number, since=begins, until=begins + DAY)
+        call = world.place_call(world.requested("A", epoch=number), epoch=number)
+        world.pass_us(DAY)
+        assert world.refusal("A", call) == why
+        world.pass_us(-DAY)
+
+
 def test_members_that_destroy_their_shares_end_an_epoch_early(world: HoldsWorld) -> None:
     end = world.holds.end_epoch(EPOCH)
     assert world.refuse("D", end) == "holds: no share of this epoch"

@@ -776,7 +776,9 @@ def _now() -> uint64:
 def _check_running(number: uint64):
     found: Epoch = self._epochs[number]
     now: uint64 = self._now()
-    assert found.since <= now and now < found.until and not found.ended, "holds: epoch is not running"
+    # A block's time is a whole second: an epoch that began within it has begun.
+    assert found.since < now + SECOND, "holds: epoch is not running"
+    assert now < found.until and not found.ended, "holds: epoch is not running"
 
 
 @internal

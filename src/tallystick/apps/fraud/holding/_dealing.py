@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Holding", "open_holding", "request_hold"]
 
+_BEHIND_US: Final = 60 * 1_000_000  # by which the chain's clock may stand behind the own
 _HINT: Final = "it hears active members, in a running epoch, about open holds; see what it refused"
 
 
@@ -96,7 +97,7 @@ class Holding:
         Args:
             token: the payee's, 32 bytes.
             epoch: number of the token's epoch.
-            until: microseconds, within ten days.
+            until: microseconds, within ten days less a minute: the chain's clock may stand behind.
             links: to the decision behind it; at most 2,048 bytes.
             fields: what stays sealed, for instance the reasons.
             subject: under whose key that is sealed.
@@ -119,8 +120,8 @@ class Holding:
             raise ConflictError("this bank holds this payee already", hint="release the hold before another")
         if self.contract.epoch(epoch) is None or self.contract.epoch_ended(epoch):
             raise DeadlineError(f"epoch {epoch} is not running", hint="members open the next one together")
-        if not 0 < until - self._node.clock() <= MAX_DURATION_US:
-            raise ConfigurationError("a hold must end within ten days from now")
+        if not 0 < until - self._node.clock() <= MAX_DURATION_US - _BEHIND_US:
+            raise ConfigurationError("a hold must end within ten days from now, less a minute")
         entry = self._node.record(REQUESTED, body, links=plain, fields=fields, subject=subject)
         self._bring(entry)
         return entry
