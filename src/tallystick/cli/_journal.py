@@ -125,9 +125,8 @@ def log(
     """List what was stated, the newest last. Times are what this party claims, UTC."""
     with open_node(workspace, read_only=True) as node:
         first, last = _moment(since, "--since") or 0, _moment(until, "--until")
-        entries = list(node.log(kind=kind, since=first, until=last))
+        shown = list(node.log(kind=kind, since=first, until=last, last=limit))
         size = node.journal.size
-    shown = entries[-limit:] if limit else entries
     rows = [
         [
             f"{entry.index:,}",
@@ -139,7 +138,7 @@ def log(
         for entry in shown
     ]
     out.table(["index", "claimed time, UTC", "kind", "id", "body"], rows)
-    out.line(f"{len(shown):,} of {len(entries):,} that fit, {size:,} in all")
+    out.line(f"{len(shown):,} shown, {size:,} in all")
     out.result(
         [
             {

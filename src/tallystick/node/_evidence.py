@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from tallystick.errors import ConfigurationError, NotFoundError
+from tallystick.errors import ConfigurationError, DisposedError, NotFoundError
 from tallystick.proof import (
     AnchorClaim,
     Card,
@@ -59,17 +59,48 @@ class Evidence:
         """Own heads that stand on the chain, ascending by size."""
         return list(self._claims)
 
-    def log(self, *, kind: str = "", since: int = 0, until: int | None = None) -> Iterator[Entry]:
+    def log(
+        self, *, kind: str = "", since: int = 0, until: int | None = None, last: int = 0
+    ) -> Iterator[Entry]:
         """Walk over the journal's entries.
 
         Args:
             kind: only this kind; ``noun.`` takes all verbs of a noun.
             since: microseconds, claimed times from here on.
             until: microseconds, claimed times before this.
+            last: only the last so many of these; 0 for all.
         """
-        for entry in self.journal.entries(kinds=(kind,) if kind else None):
-            if since <= entry.statement.at and (until is None or entry.statement.at < until):
-                yield entry
+        kinds = (kind,) if kind else None
+        start = self.first_at(since) if since > 0 else 0
+        stop = self.journal.size if until is None else self.first_at(until)
+        if not last:
+            return self.journal.entries(start, stop, kinds=kinds)
+        begin = max(start, stop - last)
+        found = list(self.journal.entries(begin, stop, kinds=kinds))
+        while len(found) < last and begin > start:
+            begin = max(start, stop - 4 * (stop - begin))
+            found = list(self.journal.entries(begin, stop, kinds=kinds))
+        return iter(found[-last:])
+
+    def first_at(self, time: int) -> int:
+        """Find the first entry of a claimed time or later; times increase, so by halves.
+
+        Args:
+            time: microseconds.
+
+        Returns:
+            Its place, or that of disposed entries right before it; the journal's size when there is none.
+        """
+        low, high = 0, self.journal.size
+        while low < high:
+            middle = (low + high) // 2
+            try:
+                entry = self.journal.entry(middle)
+            except DisposedError:
+                # The last entry is never disposed of, so there is one to be read behind it.
+                entry = next(self.journal.entries(middle))
+            low, high = (entry.index + 1, high) if entry.statement.at < time else (low, middle)
+        return low
 
     def find(self, text: str) -> Entry:
         """Find a statement by its index, its id, or an unambiguous beginning of its id (six digits or more).

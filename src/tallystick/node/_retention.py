@@ -19,7 +19,6 @@ from tallystick.errors import (
     AccessDeniedError,
     ConfigurationError,
     DisclosureError,
-    DisposedError,
     LegalHoldError,
     NotFoundError,
     StatementError,
@@ -207,7 +206,7 @@ class Retention:
         oldest = older_than_days if older_than_days is not None else max(days.values(), default=None)
         if oldest is not None and oldest < 0:
             raise ConfigurationError(f"days must be >= 0, got {oldest}")
-        aged = 0 if oldest is None else self._older_than(self._node.clock() - oldest * _DAY)
+        aged = 0 if oldest is None else self._node.first_at(self._node.clock() - oldest * _DAY)
         covered = self.covered()
         segments = self._journal.disposable(min(aged, covered))
         touching = (hold for hold in self.holds() if hold.touches(segments.first, segments.stop))
@@ -257,18 +256,6 @@ class Retention:
                     continue  # of another party's journal
                 if index < stop:
                     yield index
-
-    def _older_than(self, time: int) -> int:
-        """Find the first entry that is not older than a time; times increase, so by halves."""
-        low, high = 0, self._journal.size
-        while low < high:
-            middle = (low + high) // 2
-            try:
-                older = self._journal.statement(middle).at < time
-            except DisposedError:
-                older = True
-            low, high = (middle + 1, high) if older else (low, middle)
-        return low
 
 
 def _kept(kinds: list[str], may_go: set[str]) -> list[str]:

@@ -172,7 +172,7 @@ def test_options_have_defaults_in_the_environment(capsys: Said, monkeypatch: pyt
     monkeypatch.setenv("TALLYSTICK_LOG_LIMIT", "1")
     for _ in range(2):
         ok("record document.recorded --set title=x", capsys)
-    assert "1 of 2 that fit" in ok("log", capsys)
+    assert "1 shown, 2 in all" in ok("log", capsys)
 
 
 def test_a_passphrase_may_come_from_a_file_but_not_from_nowhere(

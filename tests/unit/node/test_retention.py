@@ -254,3 +254,23 @@ def test_closing_a_node_ends_what_runs_behind(bank: Node) -> None:
     bank.close()
     assert work.is_done
     assert told == []
+
+
+def test_the_log_finds_times_and_the_last_of_a_kind_without_reading_all(
+    bank: Node, tmp_path: Path, clock: Clock
+) -> None:
+    whole = list(bank.log())
+    assert [entry.index for entry in whole] == list(range(bank.journal.size))
+    witnessed(bank, tmp_path, clock)
+    for disposed in (False, True):
+        if disposed:
+            bank.retention.dispose(older_than_days=4)
+        left = list(bank.log())
+        for since, until in [(0, None), (START + 3 * DAY, None), (START + 2 * DAY, START + 8 * DAY), (1, 2)]:
+            fits = [e for e in left if since <= e.statement.at and (until is None or e.statement.at < until)]
+            for kind in ("", "decision.made", "decision.", "document.recorded"):
+                found = [e for e in fits if e.statement.kind.startswith(kind)]
+                assert list(bank.log(kind=kind, since=since, until=until)) == found
+                for last in (1, 2, 7, 1000):
+                    assert list(bank.log(kind=kind, since=since, until=until, last=last)) == found[-last:]
+    assert len(left) < len(whole)
