@@ -10,7 +10,7 @@ whole UTC days before the day in which ``t - label_delay_s`` lies. Risk is the s
 payments of such a window; 0 where there are none. ``.._frauds_30d`` counts frauds known at t without the delay.
 
 Bounds. Of a customer and a card the 256 newest payments are kept, of a device 64, of a payee and a terminal 128 (their
-counts, sums and different customers within 1 d, and different customers within 7 d, go no further; counts by day have no
+counts, sums and different customers within 1 d, and a payee's different customers, go no further; counts by day have no
 such bound); 32 payees a customer, those paid last; 128 labels a payee and terminal, those learnt last. An amount above
 2**32 - 1 minor units counts as that one in sums and means. Amounts of different currencies are added up as they are: a
 bank that pays in several has them converted before. Customers and payees inside a record are told apart by 32 bits.

@@ -1,4 +1,4 @@
-"""What is remembered of one customer, card, device or place: a record of bytes, and how a payment changes it.
+"""What is remembered of one customer, card, device, payee or terminal: a record of bytes, and how a payment changes it.
 
 A record is a row of unsigned 32-bit numbers, little-endian, so that a million of them are small and any store can hold
 them. Every function here takes a record (None when nothing is known) and gives numbers and a new record; nothing else is
@@ -7,8 +7,9 @@ read or changed.
     customer  n | time * n | amount * n | (payee, first paid) * m, the payee paid longest ago first
     card      time * n | amount * n
     device    time * n | amount * n | customer * n
-    place     n | d | time * n | amount * n | customer * n | (day, count, sum low, sum high) * d
+    payee     n | d | time * n | amount * n | customer * n | (day, count, sum low, sum high) * d
                 | (time, known at, payment, fraud) * k, in the order in which they were learnt
+    terminal  the same without customers
 
 Times are whole seconds since the epoch, in order; of equal times the one that was taken first stands first. Customers,
 payees and payments stand as the first four bytes of their BLAKE2b.
@@ -33,7 +34,7 @@ __all__ = [
     "LARGEST",
     "NO_CARD",
     "NO_DEVICE",
-    "NO_PLACE",
+    "NO_TERMINAL",
     "PAYEES",
     "PLACE_ENTRIES",
     "add_label",
@@ -42,7 +43,8 @@ __all__ = [
     "see_card",
     "see_customer",
     "see_device",
-    "see_place",
+    "see_payee",
+    "see_terminal",
 ]
 
 MINUTES_10: Final = 600
@@ -61,11 +63,13 @@ Z_LEAST: Final = 3  # payments that a deviation needs
 Z_MOST: Final = 100.0
 NO_CARD: Final[tuple[float, ...]] = (0, 0, 0, 0, 0, 0, 0, 0, 0.0, DAYS_30)
 NO_DEVICE: Final[tuple[float, ...]] = (0, 0, 0, 0, 0, 0, 0.0, 0, 0)
+NO_TERMINAL: Final[tuple[float, ...]] = (0, 0, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0, 0.0)
 
 Numbers = tuple[int, ...]
 _four = Struct("<I").pack
 _pair = Struct("<II").pack
 _quad = Struct("<IIII").pack
+_two = Struct("<II").unpack_from
 
 
 @lru_cache(maxsize=4096)
@@ -231,13 +235,10 @@ def _with(
     return n - drop + fits, b"".join(parts)
 
 
-def see_place(
+def see_payee(
     record: bytes | None, t: int, amount: int, customer: int, delay: int, horizon: int
 ) -> tuple[tuple[float, ...], bytes]:
-    """Return a payee's or a terminal's numbers and its record with this payment.
-
-    The numbers: counts of 10 min, 1 h, 1 d, 7 d, 30 d; sums of 1 h, 1 d, 7 d; mean of 30 d; seconds since the last;
-    customers of 1 h, 1 d, 7 d; frauds of 30 d; known of 7 d, 30 d; risk of 1 d, 7 d, 30 d.
+    """Return a payee's numbers, from ``payee_count_10m`` on, and its record with this payment.
 
     Args:
         record: as it stood.
@@ -245,69 +246,92 @@ def see_place(
         amount: minor units, at most `LARGEST`.
         customer: who pays, her mark.
         delay: label delay, seconds.
-        horizon: seconds behind the newest entry that entries are kept.
+        horizon: seconds behind the newest payment that single payments are kept.
     """
     today = t // DAY
     if record is None or t - (u := _reader(len(record)).unpack(record))[(u_n := u[0]) + 1] > IDLE:
-        return NO_PLACE, _quad(1, 1, t, amount) + _four(customer) + _quad(today, 1, amount, 0)
-    n, d = u_n, u[1]
+        new = _quad(1, 1, t, amount) + _four(customer) + _quad(today, 1, amount, 0)
+        return (0, 0, 0, 0, 0, 0, 0, 0, 0.0, DAYS_30, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0), new
+    n, o = u_n, 3 * u_n + 2
     i = bisect_right(u, t, 2, n + 2)
-    wh = bisect_right(
-        u, t - HOUR, w1 := bisect_right(u, t - DAY, w7 := bisect_right(u, t - DAYS_7, 2, i), i), i
-    )
-    wm = bisect_right(u, t - MINUTES_10, wh, i)
-    o = 3 * n + 2
-    c7, c30, s7, s30 = _of_days(u, (o, d, n, i), today)
+    w7 = bisect_right(u, t - DAYS_7, 2, i)
+    w1 = bisect_right(u, t - DAY, w7, i)
+    wh = bisect_right(u, t - HOUR, w1, i)
+    c7, c30, s7, s30, risk = _of_days(u, (2, n, i, o), t, delay)
     who = u[w7 + 2 * n : i + 2 * n]
-    recent = (
-        i - wm, i - wh, i - w1, c7, c30,
+    numbers = (
+        i - bisect_right(u, t - MINUTES_10, wh, i), i - wh, i - w1, c7, c30,
         sum(u[wh + n : i + n]), sum(u[w1 + n : i + n]), s7, s30 / c30 if c30 else 0.0,
         min(t - u[i - 1], DAYS_30) if i > 2 else DAYS_30,
-        len(set(who[wh - w7 :])), len(set(who[w1 - w7 :])), len(set(who)),
+        len(set(who[wh - w7 :])), len(set(who[w1 - w7 :])), len(set(who)), *risk,
     )  # fmt: skip
-    numbers = recent + _risk(u, o, d, t, delay)
     entry = (_four(t), _four(amount), _four(customer))
     count, columns = _with(record, u, (2, n, i), t, entry, horizon, PLACE_ENTRIES)
-    days = _days(record[4 * o : 4 * o + 16 * d], today, amount, 40 + delay // DAY)
-    return numbers, b"".join((_pair(count, len(days) // 16), columns, days, record[4 * o + 16 * d :]))
+    return numbers, _joined(record, (o, u[1]), (count, columns), today, amount, delay)
 
 
-NO_PLACE: Final[tuple[float, ...]] = (0, 0, 0, 0, 0, 0, 0, 0, 0.0, DAYS_30, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0)
+def see_terminal(
+    record: bytes | None, t: int, amount: int, delay: int, horizon: int
+) -> tuple[tuple[float, ...], bytes]:
+    """Return a terminal's numbers and its record with this payment; arguments as of `see_payee`."""
+    today = t // DAY
+    if record is None or t - (u := _reader(len(record)).unpack(record))[(u_n := u[0]) + 1] > IDLE:
+        return NO_TERMINAL, _quad(1, 1, t, amount) + _quad(today, 1, amount, 0)
+    n, o = u_n, 2 * u_n + 2
+    i = bisect_right(u, t, 2, n + 2)
+    w1 = bisect_right(u, t - DAY, 2, i)
+    c7, c30, _, s30, risk = _of_days(u, (2, n, i, o), t, delay)
+    numbers = (i - bisect_right(u, t - HOUR, w1, i), i - w1, c7, c30, s30 / c30 if c30 else 0.0, *risk)
+    count, columns = _with(record, u, (2, n, i), t, (_four(t), _four(amount)), horizon, PLACE_ENTRIES)
+    return numbers, _joined(record, (o, u[1]), (count, columns), today, amount, delay)
 
 
-def _of_days(u: Numbers, where: tuple[int, int, int, int], today: int) -> tuple[int, int, int, int]:
-    """Return counts and sums of the day and the 6, and the 29, before it, without entries that are later."""
-    o, d, n, i = where
-    stop = o + 4 * d
-    days, counts = u[o:stop:4], u[o + 1 : stop : 4]
-    end = d if days[-1] <= today else bisect_right(days, today)
-    a30, a7 = bisect_right(days, today - 30), bisect_right(days, today - 7)
-    low, high = u[o + 2 : stop : 4], u[o + 3 : stop : 4]
+def _joined(
+    record: bytes, where: tuple[int, int], entries: tuple[int, bytes], today: int, amount: int, delay: int
+) -> bytes:
+    """Return a place's record with new entries, and with this payment in its days."""
+    begin, stop = 4 * where[0], 4 * where[0] + 16 * where[1]
+    days = _days(record[begin:stop], today, amount, 40 + delay // DAY)
+    return b"".join((_pair(entries[0], len(days) // 16), entries[1], days, record[stop:]))
+
+
+def _of_days(
+    u: Numbers, where: tuple[int, int, int, int], t: int, delay: int
+) -> tuple[int, int, int, int, tuple[float, ...]]:
+    """Return what whole days say: counts of 7 and 30 days, sums of both, and the numbers of risk.
+
+    Args:
+        u: a place's numbers.
+        where: place of its first time, how many entries, place where this payment goes, place of its first day.
+        t: the payment's time.
+        delay: label delay.
+    """
+    first, n, i, o = where
+    stop, today = o + 4 * u[1], t // DAY
+    days, counts, low, high = u[o:stop:4], u[o + 1 : stop : 4], u[o + 2 : stop : 4], u[o + 3 : stop : 4]
+    end = bisect_right(days, today)
+    a30 = bisect_right(days, today - 30, 0, end)
+    a7 = bisect_right(days, today - 7, a30, end)
     c7, s7 = sum(counts[a7:end]), sum(low[a7:end]) + (sum(high[a7:end]) << 32)
     c30, s30 = c7 + sum(counts[a30:a7]), s7 + sum(low[a30:a7]) + (sum(high[a30:a7]) << 32)
-    if i < n + 2:  # a late payment: what was taken before it but is later does not count
-        tomorrow = bisect_left(u, (today + 1) * DAY, i, n + 2)
-        later = tomorrow - i
-        amount = sum(u[i + n : tomorrow + n])
-        return c7 - later, c30 - later, s7 - amount, s30 - amount
-    return c7, c30, s7, s30
+    if i < first + n:  # a late payment: what was taken before it but is later does not count
+        tomorrow = bisect_left(u, (today + 1) * DAY, i, first + n)
+        c7, c30, later = c7 - tomorrow + i, c30 - tomorrow + i, sum(u[i + n : tomorrow + n])
+        s7, s30 = s7 - later, s30 - later
+    return c7, c30, s7, s30, _risk(u[stop:], days, counts, t, delay)
 
 
-def _risk(u: Numbers, o: int, d: int, t: int, delay: int) -> tuple[float, ...]:
+def _risk(labels: Numbers, days: Numbers, counts: Numbers, t: int, delay: int) -> tuple[float, ...]:
     """Return frauds of 30 d, known of 7 d and 30 d, and the risks of 1 d, 7 d, 30 d."""
-    stop = o + 4 * d
-    days, counts = u[o:stop:4], u[o + 1 : stop : 4]
     end = (t - delay) // DAY  # the day of the delay itself is left out
     e = bisect_left(days, end)
-    if not e:
-        known1 = known7 = known30 = 0
-    else:
-        a1, a7, a30 = bisect_left(days, end - 1), bisect_left(days, end - 7), bisect_left(days, end - 30)
-        known1, known7, known30 = sum(counts[a1:e]), sum(counts[a7:e]), sum(counts[a30:e])
-    if len(u) == stop:
+    known30 = sum(counts[bisect_left(days, end - 30, 0, e) : e]) if e else 0
+    known7 = sum(counts[bisect_left(days, end - 7, 0, e) : e]) if known30 else 0
+    if not labels:
         return 0, known7, known30, 0.0, 0.0, 0.0
+    known1 = sum(counts[bisect_left(days, end - 1, 0, e) : e])
     now = f1 = f7 = f30 = 0
-    for at in _frauds(u, stop, t):
+    for at in _frauds(labels, t):
         now += t - DAYS_30 < at <= t
         day = at // DAY
         if end - 30 <= day < end:
@@ -322,11 +346,10 @@ def _risk(u: Numbers, o: int, d: int, t: int, delay: int) -> tuple[float, ...]:
     )  # fmt: skip
 
 
-def _frauds(u: Numbers, start: int, t: int) -> list[int]:
+def _frauds(labels: Numbers, t: int) -> list[int]:
     """Return the times of payments that are known as fraud at a time."""
     said: dict[int, tuple[int, int, int]] = {}
-    for place in range(start, len(u), 4):
-        at, known, payment, fraud = u[place : place + 4]
+    for at, known, payment, fraud in zip(labels[::4], labels[1::4], labels[2::4], labels[3::4], strict=True):
         if known <= t:
             before = said.get(payment)
             if before is None or known >= before[0]:
@@ -356,7 +379,7 @@ def _days(days: bytes, today: int, amount: int, kept: int) -> bytes:
     return days[:place] + _quad(today, 1, amount, 0) + days[place:]
 
 
-def add_label(record: bytes, at: int, known: int, payment: int, fraud: bool) -> bytes:
+def add_label(record: bytes, columns: int, label: tuple[int, int, int, bool]) -> bytes:
     """Return a place's record with a label.
 
     A label that says what the last one of this payment said changes nothing; that a payment is genuine is kept only
@@ -364,21 +387,22 @@ def add_label(record: bytes, at: int, known: int, payment: int, fraud: bool) -> 
 
     Args:
         record: as it stood.
-        at: the payment's time, seconds.
-        known: when it was known, seconds, rounded up.
-        payment: its mark.
-        fraud: what it turned out to be.
+        columns: 3 of a payee, 2 of a terminal.
+        label: the payment's time and when it was known, both seconds, its mark, whether it is fraud.
     """
-    u = _reader(len(record)).unpack(record)
-    start = 3 * u[0] + 2 + 4 * u[1]
+    at, known, payment, fraud = label
+    n, d = _two(record)
+    start = 4 * (columns * n + 2 + 4 * d)
     last = 0
-    for place in range(start, len(u), 4):
-        if u[place + 2] == payment:
-            last = u[place + 3]
+    if len(record) > start:
+        u = _reader(len(record) - start).unpack_from(record, start)
+        for place in range(2, len(u), 4):
+            if u[place] == payment:
+                last = u[place + 1]
     if last == fraud:
         return record
-    labels = record[4 * start :] + _quad(at, known, payment, int(fraud))
-    return record[: 4 * start] + labels[-16 * LABELS :]
+    labels = record[start:] + _quad(at, known, payment, int(fraud))
+    return record[:start] + labels[-16 * LABELS :]
 
 
 def last_time(kind: str, record: bytes) -> int:

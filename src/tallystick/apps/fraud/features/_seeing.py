@@ -13,13 +13,14 @@ from ._records import (
     LARGEST,
     NO_CARD,
     NO_DEVICE,
-    NO_PLACE,
+    NO_TERMINAL,
     add_label,
     mark,
     see_card,
     see_customer,
     see_device,
-    see_place,
+    see_payee,
+    see_terminal,
 )
 
 __all__ = ["KINDS", "Records", "Terms", "label_record", "names_of", "see"]
@@ -35,7 +36,7 @@ _FLAGS: Final = {
     "transfer": (0, 0, 0, 1),
 }
 _PEOPLE_DAYS: Final = 30 * DAY
-_PLACE_DAYS: Final = 7 * DAY
+_PAYEE_DAYS: Final = 7 * DAY
 
 Records = tuple[bytes | None, bytes | None, bytes | None, bytes | None, bytes | None]
 """Of a payment's customer, card, device, payee and terminal; None where there is none, or nothing is known."""
@@ -83,30 +84,30 @@ def see(payment: Payment, records: Records, terms: Terms) -> tuple[tuple[float, 
     t = payment.at // MICROSECONDS
     amount = payment.amount if payment.amount < LARGEST else LARGEST
     customer = mark(payment.customer)
-    people, places = _PEOPLE_DAYS + terms.lateness_s, _PLACE_DAYS + terms.lateness_s
-    delay = terms.label_delay_s
+    late, delay = terms.lateness_s, terms.label_delay_s
+    people = _PEOPLE_DAYS + late
     days, second = divmod(t + terms.utc_offset_s, DAY)
     hour = second // 3600
     weekend = 1 if (days + _THURSDAY) % 7 >= 5 else 0
     hers, of_customer = see_customer(records[0], t, amount, mark(payment.payee), people)
-    card, device, terminal = NO_CARD, NO_DEVICE, NO_PLACE
+    card, device, terminal = NO_CARD, NO_DEVICE, NO_TERMINAL
     of_card = of_device = of_terminal = None
     if payment.card:
         card, of_card = see_card(records[1], t, amount, people)
     if payment.device:
         device, of_device = see_device(records[2], t, amount, customer, people)
-    payee, of_payee = see_place(records[3], t, amount, customer, delay, places)
+    payee, of_payee = see_payee(records[3], t, amount, customer, delay, _PAYEE_DAYS + late)
     if payment.terminal:
-        terminal, of_terminal = see_place(records[4], t, amount, customer, delay, places)
+        terminal, of_terminal = see_terminal(records[4], t, amount, delay, DAY + late)
     row = (
         payment.amount, *hers[:2], 1 if hour < _NIGHT_ENDS else 0, weekend, hour, *_FLAGS[payment.channel],
-        *hers[2:], *card, *device, *payee,
-        *terminal[1:5], terminal[8], *terminal[13:],
+        *hers[2:], *card, *device, *payee, *terminal,
     )  # fmt: skip
     return row, (of_customer, of_card, of_device, of_payee, of_terminal)
 
 
-def label_record(record: bytes, label: Label) -> bytes:
+def label_record(kind: str, record: bytes, label: Label) -> bytes:
     """Return a payee's or a terminal's record with a label of a payment there."""
     at, known = label.payment.at // MICROSECONDS, -(-label.known_at // MICROSECONDS)
-    return add_label(record, at, known, mark(label.payment.id), label.fraud)
+    columns = 3 if kind == KINDS[3] else 2
+    return add_label(record, columns, (at, known, mark(label.payment.id), label.fraud))

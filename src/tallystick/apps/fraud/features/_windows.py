@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from tallystick.apps.fraud.payments import Label, Payment
@@ -26,6 +27,7 @@ __all__ = ["Limits", "Windows"]
 SWEEP: Final = 4_096  # payments between two looks for entities that were idle too long
 SWEPT: Final = 8_192  # entities of a kind that one look may free
 SHARE: Final = 64  # one of so many goes when a limit is passed
+_ROW: Final = Struct(f"{len(NAMES)}d")
 LABELLED: Final = (3, 4)  # places in KINDS that labels belong to
 
 
@@ -112,7 +114,7 @@ class Windows:
         """
         import numpy as np
 
-        rows = np.empty((len(payments), len(self.names)), dtype=np.float64)
+        rows = bytearray(_ROW.size * len(payments))
         customers, cards, devices, payees, terminals = self._kept
         for place, payment in enumerate(payments):
             records: Records = (
@@ -123,9 +125,9 @@ class Windows:
                 terminals.get(payment.terminal),
             )
             row, after = see(payment, records, self.terms)
-            rows[place] = row
+            _ROW.pack_into(rows, place * _ROW.size, *row)
             self._keep(payment, after)
-        return rows
+        return np.frombuffer(rows).reshape(len(payments), len(self.names))
 
     def _keep(self, payment: Payment, after: Records) -> None:
         if self.late(payment):
@@ -167,7 +169,7 @@ class Windows:
                 kept, name = self._kept[place], names[place]
                 record = kept.get(name)
                 if record is not None:
-                    kept[name] = label_record(record, label)
+                    kept[name] = label_record(KINDS[place], record, label)
 
     def memory(self) -> dict[str, int]:
         """Return, for each kind, how many are kept (``customers``) and the bytes of their records (``customer_bytes``).
