@@ -33,7 +33,11 @@ def work(name):
     number = 0
     while True:
         titles = [f"{run}/{name}/{number + at}" for at in range(1 + number % 4)]
-        entries = journal.append_many([Draft("document.recorded", {"title": title}) for title in titles])
+        payloads = [title.encode() if name else None for title in titles]
+        entries = journal.append_many([
+            Draft("document.recorded", {"title": title}, payload=payload, subject=f"{run}/{name}/{number % 5}")
+            for title, payload in zip(titles, payloads)
+        ])
         for entry, title in zip(entries, titles):
             tell(f"{entry.index} {title}")
         number += len(titles)
@@ -80,6 +84,9 @@ def check(path: Path, party: Party, told: dict[int, str]) -> None:
         titles = [entry.statement.body["title"] for entry in journal.entries()]
         assert len(set(titles)) == len(titles)
         assert {index: titles[index] for index in told} == told
+        for index, title in told.items():
+            if title.split("/")[1] != "0":
+                assert journal.payload(index) == title.encode()
         journal.verify()
 
 
