@@ -21,6 +21,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.apps.fraud.payments import Payment
@@ -203,18 +204,18 @@ class RuleBook:
         if len(self.rules) > MAX_RULES or len({rule.name for rule in self.rules}) != len(self.rules):
             raise ConfigurationError(f"there must be at most {MAX_RULES} rules, each name once")
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """The features that the rules read, sorted; their values are stored with every decision."""
         return tuple(sorted({name for rule in self.rules for name in rule.features}))
 
-    @property
+    @cached_property
     def text(self) -> bytes:
         """The text that is stated, canonical JSON."""
         rules = [rule.record() for rule in self.rules]
         return format_json({"policy": self.policy.record(), "reads": list(self.reads), "rules": rules})
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the text, hex."""
         return hashlib.sha256(self.text).hexdigest()
