@@ -206,7 +206,7 @@ def growth(scale: float = 1.0) -> list[Row]:
         Row("growth/proof", proofs[-1] / proofs[0], "x", 2, "<=",
             {"at a tenth (us)": proofs[0] * 1e6, "at the end (us)": proofs[-1] * 1e6}),
         Row("growth/start", start_s, "s", 10, "<="),
-        Row("growth/behind", behind_s, "s", 120, "<=", {"entries": float(size)}),
+        Row("growth/behind", behind_s, "s", 600, "<=", {"entries": float(size)}),
         Row("growth/rare", rare_s, "s", 1, "<="),
         Row("growth/lookup", lookup_s * 1000, "ms", 10, "<="),
         Row("growth/memory", memory, "MB", 1000, "<="),

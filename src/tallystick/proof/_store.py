@@ -54,8 +54,8 @@ SYNC_INTERVAL = (
 )
 _FORMAT = "tallystick/journal"
 _OWN_NAMES = {"checkpoints", "hashes", "ids", "kinds", "kinds.names", "lock", "marks", "offsets", "segments"}
-_CACHED_LEVEL = 8  # hashes from this level on are kept in memory: 1/256 of the entries
-_CACHE_LIMIT = 65_536  # hashes, about 10 MB
+_CACHED_LEVEL = 8  # hashes from this level on, or a higher one in a large journal, are kept in memory
+_CACHE_BITS = 15  # so that the kept levels have at most 2**16 hashes, about 10 MB
 
 
 class Store:
@@ -213,13 +213,13 @@ class Store:
             ) from error
 
     def _node(self, level: int, index: int) -> bytes:
-        if level < _CACHED_LEVEL:
+        if level < max(_CACHED_LEVEL, self.head.size.bit_length() - _CACHE_BITS):
             return self.hashes.node(level, index)
         key = (level, index)
         known = self._nodes.get(key)
         if known is None:
-            if len(self._nodes) >= _CACHE_LIMIT:
-                self._nodes = {}
+            if len(self._nodes) >= 2 << _CACHE_BITS:
+                self._nodes = {}  # most are of a level that the journal has grown out of
             known = self._nodes[key] = self.hashes.node(level, index)
         return known
 
