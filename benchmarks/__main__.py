@@ -37,6 +37,7 @@ BENCHES = {
     "executors": ("gas_models", "executors"),
     "gas-oracle": ("gas_oracle", "gas_oracle"),
     "oracle-watch": ("oracle_watch", "oracle_watch"),
+    "fraud-http": ("fraud_http", "fraud_http"),
     "decision-append": ("decisions_journal", "decision_append"),
     "fraud-decide": ("fraud_engine", "fraud_decide"),
     "fraud-replay": ("fraud_engine", "fraud_replay"),

@@ -1,0 +1,91 @@
+"""The fraud service over HTTP: how many decisions a second, signed, explained and durable, and how long each takes.
+
+- Server and load generator share this machine's cores; latency counts from when a request should have left.
+- The rate is held for the whole time; the median service has answered everything, or the row says what was left.
+- The cost of the audit: the most that the same service answers with and without statements.
+- wrk's figure for /health/live is what the framework and the server below it can do at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fraud_bank import TOP, RunningBank, make_bank, running
+from benchmarks.rows import Row
+
+RATE = 1_000.0
+STRETCH = 2_000.0
+SECONDS = 60.0
+REACH_P99_MS = 25.0
+MOST_SECONDS = 12.0  # of a run that looks for the most that is answered
+TOO_MUCH = 4_000.0  # offered there, so that payments always wait
+MOST_WAITING = 128  # requests on their way there
+WRK_S = 5
+
+
+def fraud_http(scale: float) -> list[Row]:
+    """Measure the service."""
+    seconds = max(5.0, SECONDS * scale)
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place) / "bank"
+        key = make_bank(directory)
+        with running(directory, key) as bank:
+            ceiling = _wrk(bank)
+            held = _load(bank, RATE, seconds)
+            stretch = _load(bank, STRETCH, max(5.0, seconds / 3))
+            most = _most(bank, scale)
+        with running(directory, key, statements=False) as bank:
+            bare = _most(bank, scale)
+    cost = 100.0 * (1.0 - most / bare)
+    peers = {"wrk /health/live": ceiling} if ceiling else {}
+    return [
+        Row("fraud-http/held", _figure(held, "answered_per_s"), "1/s", RATE * 0.98, ">=", peers),
+        Row("fraud-http/p99", _figure(held, "p99_ms"), "ms", REACH_P99_MS, "<=", {"p50": _figure(held, "p50_ms")}),
+        Row("fraud-http/stretch", _figure(stretch, "answered_per_s"), "1/s", RATE, ">=",
+            {"p50 ms": _figure(stretch, "p50_ms"), "p99 ms": _figure(stretch, "p99_ms")}),
+        Row("fraud-http/most", most, "1/s", RATE, ">=", {"without statements": bare}),
+        Row("fraud-http/audit cost", cost, "%", 25.0, "<="),
+    ]  # fmt: skip
+
+
+def _load(
+    bank: RunningBank, rate: float, seconds: float, *, warm_s: float = 5.0, connections: int = 64
+) -> dict[str, Any]:
+    words = [sys.executable, "-m", "benchmarks.load", "--url", bank.url, "--key", bank.key]
+    words += ["--rate", str(rate), "--seconds", str(seconds), "--warm", str(warm_s)]
+    words += ["--connections", str(connections)]
+    done = subprocess.run(words, cwd=TOP, capture_output=True, text=True, check=False, timeout=seconds + 120)
+    if not done.stdout.strip():
+        raise RuntimeError(f"the load generator failed: {done.stderr.strip().splitlines()[-1:]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    wrong = {status: count for status, count in report["statuses"].items() if status not in ("200", "503")}
+    if wrong:
+        raise RuntimeError(f"the service answered {wrong}")
+    return report
+
+
+def _most(bank: RunningBank, scale: float) -> float:
+    """The most that is answered while payments always wait: decisions a second."""
+    report = _load(bank, TOO_MUCH, max(4.0, MOST_SECONDS * scale), warm_s=3.0, connections=MOST_WAITING)
+    return _figure(report, "answered_per_s")
+
+
+def _figure(report: dict[str, Any], name: str) -> float:
+    return float(report[name] or 0.0)
+
+
+def _wrk(bank: RunningBank) -> float:
+    """Requests a second for the least that the service can be asked; 0 where wrk is not installed."""
+    if shutil.which("wrk") is None:
+        return 0.0
+    words = ["wrk", "-t1", "-c32", f"-d{WRK_S}s", f"{bank.url}/health/live"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    found = re.search(r"Requests/sec:\s*([0-9.]+)", done.stdout)
+    return float(found[1]) if found else 0.0
