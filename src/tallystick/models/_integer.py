@@ -218,7 +218,7 @@ class IntegerModel(ABC):
 
         Equal to `contributions` of each row but for float64's rounding: trees add in another order. Trees work all
         parts out beforehand, at the first call, and keep at most 32 MiB of them; an ensemble that would need more
-        (over 1,024 trees of depth 4, 58 of depth 7, 16 of depth 8, divided by the heads) is explained row by row,
+        (over 1,024 trees of depth 4, 64 of depth 7, 16 of depth 8, divided by the heads) is explained row by row,
         and so is a perceptron.
 
         Args:
