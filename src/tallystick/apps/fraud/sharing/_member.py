@@ -49,7 +49,7 @@ class Member:
         directory: where its file of shares stands; leave it out of backups.
         limits: what each other member may ask; overruled per party id by `limits_of`.
         limits_of: party id -> other limits.
-        days: how long a report counts.
+        days: how long a report counts; the same for all members, or their lists differ.
         stated_every: look-ups that are stated together.
         kept: whether what is received outlives a restart; False in throw-away pilots only.
         clock: microseconds; all members' epochs go by it.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from tallystick.errors import DeadlineError, DisclosureError, EncodingError, VerificationError
+from tallystick.errors import DeadlineError, DisclosureError, EncodingError, RateLimitError, VerificationError
 from tallystick.proof import (
     Clock,
     Policy,
@@ -32,6 +33,7 @@ from ._words import Listed, ReporterRecord, Verb, Word, entry_at, overturned
 __all__ = ["DISCLOSED", "KEPT_DAYS", "ListStatement", "PayeeList"]
 
 KEPT_DAYS: Final = 30
+WORDS_PER_BANK: Final = 100_000  # in one epoch, about 400 bytes each in memory
 AHEAD_US: Final = 300 * SECOND  # a member's clock may be ahead of this one's
 TAG_SIZE: Final = 16  # bytes
 DISCLOSED: Final = {
@@ -90,7 +92,7 @@ class PayeeList:
     Args:
         epoch: the epoch; its end empties the list.
         policy: under which receipts are verified.
-        days: how long a report counts.
+        days: how long a report counts; the same for all members, or their lists differ.
         clock: microseconds; the one that epochs are opened by.
         keep: stores a receipt durably before it counts; None keeps the list in memory only.
     """
@@ -107,6 +109,7 @@ class PayeeList:
         self.epoch, self._keep = epoch, keep
         self._policy, self._days, self._clock = policy, days, clock
         self._words: dict[bytes, list[Word]] = {}
+        self._said = Counter[str]()
         self._received: dict[str, int] = {}  # statement -> when it reached this member
         self._lock = threading.Lock()
 
@@ -120,6 +123,7 @@ class PayeeList:
         Raises:
             DeadlineError: a time outside the epoch, or ahead of this member's clock.
             DisclosureError: the fields that all members need are not opened.
+            RateLimitError: more than one bank may say in an epoch.
             ReceiptError: malformed.
             VerificationError: it does not hold under the policy, is of another epoch or not of a member.
         """
@@ -129,10 +133,16 @@ class PayeeList:
         self.check_time(word.at)
         with self._lock:
             if word.statement not in self._received:
+                if self._said[word.bank] >= WORDS_PER_BANK:
+                    raise RateLimitError(
+                        f"a bank may state at most {WORDS_PER_BANK:,} things about payees in an epoch",
+                        hint="open the next epoch",
+                    )
                 if self._keep is not None and kept_at is None:
                     # Durable before it counts: what this member's decisions were made by must outlive a crash.
                     self._keep(receipt.format())
                 self._received[word.statement] = now
+                self._said[word.bank] += 1
                 # Replaced, not changed: a reader that holds the old list goes on undisturbed.
                 about = list(self._words.get(word.token, ()))
                 insort(about, word)

@@ -32,6 +32,7 @@ __all__ = ["SIGNALS", "SharedSignals", "SignalStatus"]
 
 SIGNALS: Final = ("payee_listed", "payee_reports", "shared_terminal_risk", "shared_payee_risk")
 PATIENCE_S: Final = 0.015
+WAITING: Final = 4096  # payees that may wait for their tokens; what comes beyond stays unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class SharedSignals:
         member: the bank's side of sharing.
         risks: tables of shared risk, as they become known; none gives the prior.
         prior: risk where there is no table.
-        patience_s: how long `look` waits for tokens; None waits until they are there or refused.
+        patience_s: how long `look` waits for tokens; None waits until they are there or refused, however many.
         channels: payments of other channels are not looked up; they count as known and not listed.
     """
 
@@ -159,12 +160,16 @@ class SharedSignals:
     def _begin(self, payees: Sequence[str]) -> set[Future[Any]]:
         with self._lock:
             fresh = [payee for payee in payees if payee not in self._under_way]
+            if self._patience_s is not None and len(self._under_way) + len(fresh) > WAITING:
+                # A member that hangs must not fill the memory with payees that nobody waits for any more.
+                fresh = fresh[: max(0, WAITING - len(self._under_way))]
+                self._well, self._trouble = False, "too many look-ups wait for a member's answer"
             # One future per request, so that the first tokens can be used while the next are asked for.
             for first in range(0, len(fresh), MAX_POINTS):
                 part = fresh[first : first + MAX_POINTS]
                 asked = self._asking.submit(self._ask, part)
                 self._under_way.update(dict.fromkeys(part, asked))
-            return {self._under_way[payee] for payee in payees}
+            return {self._under_way[payee] for payee in payees if payee in self._under_way}
 
     def _ask(self, payees: Sequence[str]) -> None:
         try:

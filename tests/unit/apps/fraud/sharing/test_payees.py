@@ -17,6 +17,7 @@ from tallystick.errors import (
     DisclosureError,
     EncodingError,
     OverloadedError,
+    RateLimitError,
     VerificationError,
 )
 from tallystick.proof import Receipt, root_of
@@ -327,3 +328,16 @@ def test_a_report_that_all_would_refuse_is_not_stated(banks: Banks) -> None:
     with pytest.raises(DeadlineError):
         banks.members[0].report("P1", customer="alice", at=START + HOUR)
     assert banks.nodes[0].journal.size == before
+
+
+def test_a_bank_that_floods_the_others_with_reports_is_stopped(
+    banks: Banks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.apps.fraud.sharing._payees.WORDS_PER_BANK", 3)
+    a, b, c = banks.members
+    for number in range(3):
+        a.report(f"P{number}", customer="alice")
+    with pytest.raises(RateLimitError, match="at most 3"):
+        a.report("P9", customer="alice")
+    token = b.report("P1", customer="bob").token
+    assert c.payees.entry(token, START) is not None

@@ -183,3 +183,30 @@ def test_a_hold_before_the_report_or_of_the_reporting_bank_counts_for_nothing(ba
     assert report_to_hold(c, [StatedHold("P1", START + 5, "s")]) == ()
     found = report_to_hold(c, [StatedHold("P1", START + 5, "s"), StatedHold("P1", START + 11, "t")])
     assert [hold.statement for hold in found] == ["t"]
+
+
+def test_a_member_that_hangs_does_not_fill_the_memory(banks: Banks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallystick.apps.fraud.sharing._signals.WAITING", 100)
+    waiting = threading.Event()
+
+    class Hanging(LocalLink):
+        def evaluate(self, request: bytes, *, epoch: int) -> bytes:
+            assert waiting.wait(20)
+            return super().evaluate(request, epoch=epoch)
+
+    banks.members[2].tokens._links[0] = Hanging(banks.members[0])
+    signals = SharedSignals(banks.members[2], patience_s=0.001)
+    for batch in range(4):
+        known = signals.look_known([make_payment(n, f"P{batch}-{n}") for n in range(60)])[1]
+        assert not known.any()
+    assert len(signals._under_way) == 100
+    assert "too many" in signals.status.trouble or "in time" in signals.status.trouble
+    waiting.set()
+    signals.close()
+
+
+def test_who_waits_for_all_gets_all(banks: Banks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallystick.apps.fraud.sharing._signals.WAITING", 100)
+    signals = SharedSignals(banks.members[2], patience_s=None)
+    assert signals.look_known([make_payment(n, f"P{n}") for n in range(150)])[1].all()
+    signals.close()
