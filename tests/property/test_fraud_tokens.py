@@ -21,6 +21,7 @@ from tallystick.apps.fraud.sharing._group import (
     plus_product,
     subtract,
 )
+from tallystick.apps.fraud.sharing._requests import format_answers, parse_answers
 from tallystick.apps.fraud.sharing._sorted_tree import SortedTree
 from tallystick.apps.fraud.sharing._tokens import (
     blind,
@@ -32,7 +33,7 @@ from tallystick.apps.fraud.sharing._tokens import (
     verify_possession,
 )
 from tallystick.apps.fraud.sharing._words import DAY_US, Word, entry_at
-from tallystick.errors import EncodingError, VerificationError
+from tallystick.errors import EncodingError, TallystickError, VerificationError
 from tallystick.proof import root_of
 
 payees = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40)
@@ -196,3 +197,46 @@ def test_an_entry_needs_two_standing_customers_and_not_the_order_of_arrival(said
         assert found.since <= at * DAY_US
     elif all(word.verb == "reported" for word in made):
         assert len(reporters) < 2
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    points=st.lists(st.binary(min_size=32, max_size=32), max_size=4),
+    proof=st.binary(min_size=64, max_size=64),
+    place=st.integers(0, 10_000),
+    byte=st.integers(0, 255),
+)
+def test_answers_come_back_as_written_and_no_other_spelling_is_read(
+    points: list[bytes], proof: bytes, place: int, byte: int
+) -> None:
+    data = format_answers(points, proof)
+    assert parse_answers(data) == (points, proof)
+    changed = bytearray(data)
+    changed[place % len(data)] = byte
+    try:
+        read = parse_answers(bytes(changed))
+    except TallystickError:
+        return
+    assert format_answers(*read) == bytes(changed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    keys=entries,
+    asked=st.binary(min_size=32, max_size=32),
+    place=st.integers(0, 10_000),
+    byte=st.integers(0, 255),
+)
+def test_a_changed_proof_of_a_token_is_refused_or_proves_the_same(
+    keys: list[bytes], asked: bytes, place: int, byte: int
+) -> None:
+    tree = SortedTree([key + b"entry" for key in keys])
+    data = bytearray(format_token_proof(tree.prove(asked)))
+    data[place % len(data)] = byte
+    try:
+        proof = parse_token_proof(bytes(data))
+        assert format_token_proof(proof) == bytes(data)
+        found = proof.verify(asked, root=tree.root)
+    except TallystickError:
+        return
+    assert (found is not None) == (asked in keys)
