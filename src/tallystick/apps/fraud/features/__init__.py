@@ -29,7 +29,8 @@ Lateness. A payment at most `lateness_s` behind the newest sees exactly what the
 from __future__ import annotations
 
 from ._features import FEATURES, Feature
+from ._redis import RedisWindows
 from ._source import FeatureSource, Signals
 from ._windows import Limits, Windows
 
-__all__ = ["FEATURES", "Feature", "FeatureSource", "Limits", "Signals", "Windows"]
+__all__ = ["FEATURES", "Feature", "FeatureSource", "Limits", "RedisWindows", "Signals", "Windows"]
