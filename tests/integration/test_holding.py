@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tallystick.apps.fraud import APP
-from tallystick.apps.fraud.holding import Held, Holds, HoldState, open_holding, request_hold
+from tallystick.apps.fraud.holding import Held, Holding, Holds, HoldState, open_holding, request_hold
 from tallystick.chain import Account, Outbox
 from tallystick.errors import (
     ChainError,
@@ -293,6 +294,81 @@ def test_members_post_a_list_and_end_an_epoch_once_each(banks: Banks) -> None:
                 holding.end_epoch(1)
             is_over = holding.contract.epoch_ended(1)
     assert is_over
+
+
+def promoted(banks: Banks) -> Any:
+    """A linear model that bank A put on the chain and the others let into use."""
+    from benchmarks.random_models import linear
+
+    from tallystick.models import Models, deploy_model
+
+    model = linear(random.Random(3), 5)
+    settings = banks.nodes["A"].settings.chain
+    assert settings is not None
+    models, reason = Models(banks.consortium.chain.web3, settings.models), b"r" * 32
+    with outbox_of(banks, "A") as outbox:
+        deploy_model(outbox, models, model)
+        outbox.send("publish", models.publish(model.hash))
+    for name in "BC":
+        with outbox_of(banks, name) as outbox:
+            outbox.send("approve", models.approve(model.hash))
+            outbox.send("sign", models.sign_override(model.hash, reason))
+    with outbox_of(banks, "A") as outbox:
+        outbox.send("promote", models.promote_by_override(model.hash, reason))
+    return model
+
+
+def outbox_of(banks: Banks, name: str) -> Outbox:
+    node = banks.nodes[name]
+    account = Account(node.party.secret("chain"))
+    return Outbox(
+        node.workspace.outbox(account.address), banks.consortium.chain, account=account, clock=banks.clock
+    )
+
+
+def test_a_model_on_the_chain_places_a_hold_that_its_bank_releases(banks: Banks) -> None:
+    model, inputs = promoted(banks), (1, -2, 3, -4, 5)
+    score = model.scores_inputs(inputs)[0]
+    for threshold in (score + 1, score, score + 1, score):
+        for name in "ABC":
+            with banks.holding(name) as holding:
+                holding.name_model(model.hash, threshold=threshold)
+                holding.name_model(model.hash, threshold=threshold)
+        assert holding.contract.threshold_of(model.hash) == threshold
+        if threshold > score:
+            with banks.holding("A") as holding, pytest.raises(RevertError, match="does not ask for it"):
+                holding.execute(TOKEN, epoch=1, until=banks.until(), model=model.hash, inputs=inputs)
+    with banks.holding("A") as holding:
+        holding.execute(TOKEN, epoch=1, until=banks.until(), model=model.hash, inputs=inputs)
+        with pytest.raises(ConflictError, match="already"):
+            holding.execute(TOKEN, epoch=1, until=banks.until(), model=model.hash, inputs=inputs)
+        held = holding.held(TOKEN)
+        assert held is not None
+        assert held.level == "L4"
+        holding.release(TOKEN)
+        assert holding.held(TOKEN) is None
+
+
+def test_what_a_crash_left_of_disputes_and_reviews_is_said_once(
+    banks: Banks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed(banks)
+    by = banks_party(banks, "A")
+    with monkeypatch.context() as patched:
+        patched.setattr(Holding, "_send", lambda *_: None)
+        with banks.holding("B") as holding:
+            holding.dispute(TOKEN, by, reason="our customer")
+    for expected in (1, 0):
+        with banks.holding("B") as holding:
+            assert holding.settle() == expected
+    with monkeypatch.context() as patched:
+        patched.setattr(Holding, "_send", lambda *_: None)
+        with banks.holding("C") as holding:
+            holding.review(TOKEN, by, uphold=True, reason="seen it")
+    for expected in (1, 0):
+        with banks.holding("C") as holding:
+            assert holding.settle() == expected
+            assert holding.contract.voices(TOKEN, by, uphold=True) == (holding.party,)
 
 
 def test_a_hold_that_has_ended_by_the_own_clock_is_none(banks: Banks) -> None:

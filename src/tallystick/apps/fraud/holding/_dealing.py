@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,7 @@ from tallystick.errors import (
     NotFoundError,
     RevertError,
 )
-from tallystick.proof import Entry
+from tallystick.proof import Entry, Randomness
 
 from ._holds import Held, Holds, HoldState
 from ._stating import (
@@ -116,15 +117,49 @@ class Holding:
         body = {"epoch": epoch, "level": LEVEL, "token": token.hex(), "until": until}
         plain = dict(links or {})
         check_links(plain)
-        if self.contract.is_open(token, self.party):
-            raise ConflictError("this bank holds this payee already", hint="release the hold before another")
-        if self.contract.epoch(epoch) is None or self.contract.epoch_ended(epoch):
-            raise DeadlineError(f"epoch {epoch} is not running", hint="members open the next one together")
-        if not 0 < until - self._node.clock() <= MAX_DURATION_US - _BEHIND_US:
-            raise ConfigurationError("a hold must end within ten days from now, less a minute")
+        self._check_new(token, epoch, until)
         entry = self._node.record(REQUESTED, body, links=plain, fields=fields, subject=subject)
         self._bring(entry)
         return entry
+
+    def execute(
+        self,
+        token: bytes,
+        *,
+        epoch: int,
+        until: int,
+        model: str,
+        inputs: Sequence[int],
+        randomness: Randomness = os.urandom,
+    ) -> None:
+        """Let a model on the chain place the hold (L4). The inputs become public, for ever.
+
+        Nothing is stated: the chain itself shows model, input, score and hold.
+
+        Args:
+            token: the payee's, 32 bytes.
+            epoch: number of the token's epoch.
+            until: microseconds, see `request`.
+            model: hash of its file; promoted, and named by enough members.
+            inputs: int16, as many as the model reads.
+            randomness: source of the salt.
+
+        Raises:
+            ConfigurationError, ConflictError, DeadlineError: see `request`; nothing is sent.
+            ChainError: no free place, or not mined in time.
+            RevertError: the model does not ask for it, is not named or not in use, or has seen this input before.
+        """
+        self._check_new(token, epoch, until)
+        call = self.contract.execute(
+            epoch=epoch,
+            token=token,
+            until=until,
+            slot=self._free_slot(),
+            model=model,
+            inputs=inputs,
+            salt=randomness(32),
+        )
+        self._send(f"execute/{token.hex()}", call)
 
     def release(self, token: bytes, *, links: Mapping[str, list[str]] | None = None) -> Entry:
         """State that the own hold ends, anchor it, and release it.
@@ -220,6 +255,13 @@ class Holding:
         if self.party not in self.contract.shares(number):
             self._send(f"epoch/{number}", call)
 
+    def name_model(self, model: str, *, threshold: int) -> None:
+        """Vote that a model may place holds at or above a score, once; see `execute`."""
+        if self.contract.threshold_of(model) != threshold:
+            # A score that was named before can be voted for again: each naming begins a new turn.
+            turn = len(self.contract.logged("ModelNamed", model=bytes.fromhex(model)))
+            self._send(f"model/{model}/{turn}", self.contract.name_model(model, threshold=threshold))
+
     def end_epoch(self, number: int) -> None:
         """State that the own share is destroyed, once."""
         if self.party not in self.contract.destroyed(number):
@@ -238,12 +280,7 @@ class Holding:
         ):
             return None
         said = prove_statement(self._node.journal, entry, size=self._anchored(entry))
-        slot = self.contract.free_slot(self.party)
-        if slot is None:
-            raise ChainError(
-                f"this bank has {self.contract.open_limit()} open holds, as many as it may",
-                hint="release one, or wait until one ends: what was stated is kept",
-            )
+        slot = self._free_slot()
         return self.contract.place(epoch=body["epoch"], token=token, until=until, slot=slot, said=said)
 
     def _release(self, entry: Entry) -> Call | None:
@@ -271,6 +308,23 @@ class Holding:
             return None
         uphold = entry.statement.body["uphold"]
         return self.contract.review(token, party, uphold=uphold, reason=bytes.fromhex(entry.id))
+
+    def _check_new(self, token: bytes, epoch: int, until: int) -> None:
+        if self.contract.is_open(token, self.party):
+            raise ConflictError("this bank holds this payee already", hint="release the hold before another")
+        if self.contract.epoch(epoch) is None or self.contract.epoch_ended(epoch):
+            raise DeadlineError(f"epoch {epoch} is not running", hint="members open the next one together")
+        if not 0 < until - self._node.clock() <= MAX_DURATION_US - _BEHIND_US:
+            raise ConfigurationError("a hold must end within ten days from now, less a minute")
+
+    def _free_slot(self) -> int:
+        slot = self.contract.free_slot(self.party)
+        if slot is None:
+            raise ChainError(
+                f"this bank has {self.contract.open_limit()} open holds, as many as it may",
+                hint="release one, or wait until one ends: what was stated is kept",
+            )
+        return slot
 
     def _check_open(self, token: bytes, party: bytes) -> None:
         if not self.contract.is_open(token, party):
