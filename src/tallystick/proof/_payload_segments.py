@@ -204,7 +204,7 @@ class PayloadSegments:
         """
         assert self._places is not None
         self._sound = False
-        file = self._file_for(segment)
+        file = self._file_for(segment, first)
         places, parts, place = [0] * (stop - first), list[bytes](), self._end
         for index, content in contents:
             frame = format_frame(content)
@@ -223,9 +223,12 @@ class PayloadSegments:
         if self._covered - self._synced >= SYNC_INTERVAL:
             self._sync_places()
 
-    def _file_for(self, segment: int) -> File:
-        if self._firsts and self._firsts[-1] == segment and self._has(segment):
-            return self._file(segment)
+    def _file_for(self, segment: int, first: int) -> File:
+        if self._firsts and self._firsts[-1] >= segment and self._has(self._firsts[-1]):
+            return self._file(self._firsts[-1])
+        if any(self._places_of(segment, first)):
+            # The file of an earlier version holds this segment's first payloads: what follows gets a file of its own.
+            segment = first
         # Durable before anything is written to it, and once per segment: no crash leaves half a beginning.
         path = self._path(segment)
         write_atomically(self._files, path, MAGIC)
@@ -326,13 +329,19 @@ class PayloadSegments:
         Raises:
             DamagedError: a payload that is to be kept is damaged; nothing was freed.
         """
-        owner = self._firsts[bisect_right(self._firsts, first) - 1] if self._firsts else -1
-        if not 0 <= owner <= first or not any(self._places_of(first, stop)):
-            return 0
+        freed, kept = 0, frozenset(keep)
+        for owner, end in zip(self._firsts, [*self._firsts[1:], max(stop, self._covered)], strict=True):
+            start, last = max(owner, first), min(end, stop)
+            if start < last and any(self._places_of(start, last)):
+                freed += self._dispose(owner, end, range(start, last), kept)
+        return freed
+
+    def _dispose(self, owner: int, end: int, gone: range, keep: frozenset[int]) -> int:
+        """Put what stays of one file into its place; ``end`` is the entry behind its last."""
         segment, path = self._path(owner), self._path(owner, ".kept")
         before = self._size_of(segment) + self._size_of(path)
         with self._reading:
-            stays = self._staying(owner, first, stop, frozenset(keep))
+            stays = self._staying(owner, end, gone, keep)
             frames = [format_frame(at.to_bytes(8, "big") + content) for at, content in stays]
             write_atomically(self._files, path, b"".join([_KEPT_MAGIC, *frames]))
             self._names.add(path.name)
@@ -345,18 +354,18 @@ class PayloadSegments:
         self._files.sync_directory(self._directory)
         return max(0, before - self._size_of(path))
 
-    def _staying(self, owner: int, first: int, stop: int, keep: frozenset[int]) -> list[tuple[int, bytes]]:
-        """What must stay of a file: what is to be kept, and payloads of other entries than those of the segment."""
+    def _staying(self, owner: int, end: int, gone: range, keep: frozenset[int]) -> list[tuple[int, bytes]]:
+        """What must stay of a file: what is to be kept, and what is of other entries.
+
+        Only the file of an earlier version holds payloads of more than one of the journal's segments.
+        """
         if self._has(owner):
-            position = bisect_right(self._firsts, owner)
-            # Only the file of an earlier version holds more than one segment's payloads.
-            end = self._firsts[position] if position < len(self._firsts) else max(stop, self._covered)
             known = {at: place for at, place in enumerate(self._places_of(owner, end), owner) if place}
         else:
             known = self._kept_places(owner)
         stays = list[tuple[int, bytes]]()
         for at, place in sorted(known.items()):
-            if first <= at < stop and at not in keep:
+            if at in gone and at not in keep:
                 continue
             content = (
                 _read_content(self._file(owner), place) if self._has(owner) else self._read_kept(owner, place)

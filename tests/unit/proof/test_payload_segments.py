@@ -321,17 +321,27 @@ def test_the_one_file_of_an_earlier_version_is_taken_over(shelf: Shelf, files: F
     check(shelf, store)
 
 
-def test_the_one_file_of_an_earlier_version_gives_only_what_is_disposed_of(files: ForgetfulFiles) -> None:
+@pytest.mark.parametrize("count", [5, 6, 7, 8, 9])
+def test_the_one_file_of_an_earlier_version_gives_only_what_is_disposed_of(
+    files: ForgetfulFiles, count: int
+) -> None:
     whole = Shelf(files)
-    filled(whole, 8)
+    filled(whole, count)
     files.unlink(PLACES)
     files.rename(segment(0), HOME / "payloads")
     later = on(files, whole)
-    store = filled(later, 11, close=False)
+    store = filled(later, 15, close=False)
+    check(later, store)
     store.dispose(0, 4, [2])
     check(later, store, gone=range(4), keep=frozenset([2]))
-    store.dispose(4, 8, [])
-    check(later, store, gone=range(8), keep=frozenset([2]))
+    check(later, on(files.after_power_loss(), later).open(), gone=range(4), keep=frozenset([2]))
+    store.dispose(4, 8, [5])
+    check(later, store, gone=range(8), keep=frozenset([2, 5]))
+    store.close()
+    files.unlink(PLACES)
+    again = later.open()
+    for index in (2, 5, 8, 9, 11, 12):
+        assert later.read(again, index) == content(index)
 
 
 def test_many_segments_do_not_keep_many_files_open(
