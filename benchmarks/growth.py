@@ -173,7 +173,7 @@ def growth(scale: float = 1.0) -> list[Row]:
     """A journal of ten million decisions: appending, proving, opening, searching, hashing again, bytes."""
     part = max(SMALL * 8, round(MILLION * scale))
     sealed = max(SMALL, round(SEALED * scale))
-    rates, walls, full, proofs = list[float](), list[float](), list[float](), list[float]()
+    rates, walls, full, proofs = list[float](), list[float](), list[float](), list[tuple[float, float]]()
     with _bank() as (top, node):
         decisions = _Decisions(node)
         for number in range(10):
@@ -203,8 +203,10 @@ def growth(scale: float = 1.0) -> list[Row]:
             {"first (1/s)": rates[0], "last (1/s)": rates[-1], "last, wall clock": walls[-1]}),
         Row("growth/sealed", full[-1] / full[0], "x", 0.85, ">=",
             {"first (1/s)": full[0], "last (1/s)": full[-1]}),
-        Row("growth/proof", proofs[-1] / proofs[0], "x", 2, "<=",
-            {"at a tenth (us)": proofs[0] * 1e6, "at the end (us)": proofs[-1] * 1e6}),
+        Row("growth/proof", proofs[-1][0] / proofs[0][0], "x", 2, "<=",
+            {"at a tenth (us)": proofs[0][0] * 1e6, "at the end (us)": proofs[-1][0] * 1e6,
+             "first time, wall clock, at a tenth (us)": proofs[0][1] * 1e6,
+             "first time, wall clock, at the end (us)": proofs[-1][1] * 1e6}),
         Row("growth/start", start_s, "s", 10, "<="),
         Row("growth/behind", behind_s, "s", 600, "<=", {"entries": float(size)}),
         Row("growth/rare", rare_s, "s", 1, "<="),
@@ -225,15 +227,17 @@ def _start(path: Path, size: int) -> tuple[Node, float]:
     return node, time.perf_counter() - began
 
 
-def _proof_s(journal: Journal) -> float:
-    chance, spent = random.Random(2), list[float]()
+def _proof_s(journal: Journal) -> tuple[float, float]:
+    """CPU seconds of a proof whose pages are in memory, and wall seconds of one that may come from the disk."""
+    chance, warm, cold = random.Random(2), list[float](), list[float]()
     for _ in range(5):
         places = [chance.randrange(journal.size) for _ in range(ASKED)]
-        with _Spent() as one:
-            for place in places:
-                journal.inclusion(place)
-        spent.append(one.cpu_s / ASKED)
-    return statistics.median(spent)
+        for times in (cold, warm):
+            with _Spent() as one:
+                for place in places:
+                    journal.inclusion(place)
+            times.append((one.wall_s if times is cold else one.cpu_s) / ASKED)
+    return statistics.median(warm), statistics.median(cold)
 
 
 def _lookup_s(journal: Journal) -> float:

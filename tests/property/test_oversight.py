@@ -51,9 +51,10 @@ class Memory:
         raise NotFoundError("no such statement")
 
     def payload(self, id_or_index: str | int) -> dict[str, Any]:
-        if id_or_index not in self.sealed:
+        id_ = self.listed[id_or_index].id if isinstance(id_or_index, int) else id_or_index
+        if id_ not in self.sealed:
             raise DisclosureError("no payload")
-        return self.sealed[str(id_or_index)]
+        return self.sealed[id_]
 
     def record_many(self, drafts: Sequence[Draft]) -> list[Entry]:
         made = []

@@ -75,7 +75,7 @@ class Said:
         for entry in journal.entries(self._read, size, kinds=(self._kind,)):
             self._read = entry.index + 1
             try:
-                sealed = journal.payload(entry.id)
+                sealed = journal.payload(entry.index)
             except DisclosureError:
                 sealed = b""
             request = entry.statement.body["request"]

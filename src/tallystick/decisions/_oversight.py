@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from tallystick.errors import AccessDeniedError, DisclosureError, DisposedError, ModelInputError
-from tallystick.proof import Clock, Draft, Entry, Statement, system_clock
+from tallystick.proof import Clock, Draft, Entry, system_clock
 
 from ._controls import EVERY_MODEL, Control, Controls
 from ._queue import OVERTURNED, UPHELD, Effect, Queue, Waiting
@@ -298,22 +298,22 @@ class Oversight:
         self._read = size
 
     def _see(self, entry: Entry) -> None:
-        said = entry.statement
-        if said.kind == "control.set":
-            self._controls.see(self._seen(said))
-        else:
-            self._queue.see(self._seen(said))
+        seen = self._seen(entry)
+        judge = self._controls if seen.kind == "control.set" else self._queue
+        judge.see(seen)
 
     def _look(self, statement: str) -> Seen:
-        return self._seen(self._node.journal.entry(statement).statement)
+        return self._seen(self._node.journal.entry(statement))
 
-    def _seen(self, said: Statement) -> Seen:
+    def _seen(self, entry: Entry) -> Seen:
+        said = entry.statement
         try:
-            sealed = self._node.journal.payload(said.id) if said.payload is not None else {}
+            # By its place: looking up an id among millions costs more.
+            sealed = self._node.journal.payload(entry.index) if said.payload is not None else {}
         except DisclosureError:
             sealed = None
         fields = sealed if isinstance(sealed, dict) else None
-        return Seen(said.id, said.at, said.kind, said.body, said.links, fields)
+        return Seen(entry.id, said.at, said.kind, said.body, said.links, fields)
 
 
 def _person(name: str) -> str:

@@ -2,7 +2,7 @@
 
 ``ids`` holds, after a 16-byte magic, a run per `BLOCK` entries: for each of them, sorted, the first eight bytes of its
 leaf hash and its place in the block (u32), then the CRC-32 of all that. A run is derived from the stored leaf hashes
-when somebody looks for an id, one at a time, and is never synced: one that a crash tore does not check and is written
+when somebody looks for an id, a few at a time, and is never synced: one that a crash tore does not check and is written
 again. What a run says is compared with the leaf hash itself; what no run covers yet is searched through.
 """
 
@@ -27,6 +27,9 @@ _KEY = 8  # bytes of a leaf hash
 _RECORD = _KEY + 4
 _TAIL = 8  # CRC-32, padded
 _SPREAD = 640  # records around the place where hashes that are spread evenly would stand: five deviations
+_AT_ONCE = (
+    8  # runs that one lookup writes, half a second's work; a journal that nobody searched yet may lack many
+)
 _PLACES = [place.to_bytes(4, "big") for place in range(BLOCK)]
 
 
@@ -57,7 +60,7 @@ class IdsIndex:
             Their places, the newest run's first.
         """
         if self._write:
-            self._build(size, most=1)
+            self._build(size, most=_AT_ONCE)
         low = bytes.fromhex(beginning[: 2 * _KEY].ljust(2 * _KEY, "0"))
         high = bytes.fromhex(beginning[: 2 * _KEY].ljust(2 * _KEY, "f"))
         whole = bytes.fromhex(beginning[: len(beginning) & ~1])

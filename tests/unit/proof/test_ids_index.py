@@ -62,7 +62,8 @@ def test_an_unknown_id_is_said_to_be_unknown(id_: str) -> None:
         reader.index(id_)
 
 
-def test_a_lookup_builds_one_run_and_later_ones_read_little() -> None:
+def test_lookups_build_runs_and_later_ones_read_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_ids_index, "_AT_ONCE", 1)
     files, reads = made(), list[int]()
 
     def fault(operation: str, name: str) -> int:
