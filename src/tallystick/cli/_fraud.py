@@ -11,6 +11,8 @@ __all__ = ["app"]
 _HERE = "tallystick.cli"
 # Command -> module; imported when it is used.
 COMMANDS = {
+    "simulate": f"{_HERE}._fraud_train",
+    "train": f"{_HERE}._fraud_train",
     "serve": f"{_HERE}._fraud_serve",
     "keys": f"{_HERE}._fraud_serve",
 }

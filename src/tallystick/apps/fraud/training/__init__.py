@@ -22,13 +22,16 @@ from ._ranking import (
     recall_at_budget,
     value_stopped,
 )
+from ._table import History, Trained, read_history, train_detector
 
 __all__ = [
     "Growth",
+    "History",
     "Protocol",
     "Quality",
     "Ranking",
     "TimeSplit",
+    "Trained",
     "area_under_roc",
     "average_precision",
     "card_precision",
@@ -38,7 +41,9 @@ __all__ = [
     "make_features",
     "measure_quality",
     "precision_recall",
+    "read_history",
     "recall_at_budget",
     "time_split",
+    "train_detector",
     "value_stopped",
 ]
