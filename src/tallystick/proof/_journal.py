@@ -279,13 +279,16 @@ class Journal(Reading):
             check_remembered(self._store, [before])
         return self._store.head
 
-    def payload(self, id_or_index: str | int) -> bytes | dict[str, Any]:
+    def payload(self, entry: str | int | Entry) -> bytes | dict[str, Any]:
         """Open a kept payload: bytes, or the record of fields.
+
+        Args:
+            entry: id or index; or an entry that this journal gave out, which is not read and proved a second time.
 
         Raises:
             DisclosureError: there is none, it is not kept here, or it was erased.
         """
-        entry = self.entry(id_or_index)
+        entry = entry if isinstance(entry, Entry) else self.entry(entry)
         content: bytes | dict[str, Any] = self._open_payload(entry.statement, entry.index)[0]
         return content
 

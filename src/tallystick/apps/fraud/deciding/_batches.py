@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tallystick.apps.fraud.payments import CURRENCIES, Payment
 from tallystick.decisions import Control
 from tallystick.errors import AccessDeniedError, ConflictError, DisclosureError, PaymentError, TallystickError
-from tallystick.proof import Draft
+from tallystick.proof import Draft, Entry
 
 from ._decision import Decision
 from ._judging import Judging, Verdict
@@ -147,7 +147,7 @@ class Admission:
         if index is None:
             return None
         entry = self._journal.entry(index)
-        return decided_of(entry, _sealed(self._journal, entry.index))
+        return decided_of(entry, _sealed(self._journal, entry))
 
     def payment(self, payment_id: str) -> tuple[Payment, str] | None:
         """Return a decided payment and its decision's statement; None when none is remembered.
@@ -159,7 +159,8 @@ class Admission:
             index = self._state.remembered.find(payment_key(payment_id))
         if index is None:
             return None
-        return payment_of(_sealed(self._journal, index)), self._journal.entry(index).id
+        entry = self._journal.entry(index)
+        return payment_of(_sealed(self._journal, entry)), entry.id
 
     def decided(self, items: Sequence[Item], indexes: Sequence[int]) -> None:
         """Remember payments whose statements are durable; nobody follows them any more."""
@@ -214,7 +215,7 @@ class Admission:
     def _again(self, payment: Payment, index: int) -> Decision:
         entry = self._journal.entry(index)
         try:
-            sealed = _sealed(self._journal, index)
+            sealed = _sealed(self._journal, entry)
         except DisclosureError as error:
             raise ConflictError("this payment was decided, and erased since") from error
         if payment_of(sealed) != payment:
@@ -267,8 +268,8 @@ def make_drafts(
     return drafts
 
 
-def _sealed(journal: Records, index: int) -> dict[str, Any]:
-    content = journal.payload(index)
+def _sealed(journal: Records, entry: Entry) -> dict[str, Any]:
+    content = journal.payload(entry)
     if not isinstance(content, dict):
         raise DisclosureError("this decision's payload is no record of fields")
     return content

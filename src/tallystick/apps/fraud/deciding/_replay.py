@@ -37,7 +37,7 @@ class Records(Protocol):
     def entries(
         self, start: int = 0, stop: int | None = None, *, kinds: Collection[str] | None = None
     ) -> Iterator[Entry]: ...
-    def payload(self, id_or_index: str | int) -> bytes | dict[str, Any]: ...
+    def payload(self, entry: str | int | Entry) -> bytes | dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def replay(
         NotFoundError: a model is not there.
     """
     books = {
-        entry.id: RuleBook.parse(_bytes(journal.payload(entry.index)), functions=functions)
+        entry.id: RuleBook.parse(_bytes(journal.payload(entry)), functions=functions)
         for entry in journal.entries(0, stop, kinds=(RULES_KIND,))
     }
     unread = 0
@@ -107,7 +107,7 @@ def replay(
                 continue
             said = entry.statement
             try:
-                sealed = journal.payload(entry.index)
+                sealed = journal.payload(entry)
             except DisclosureError:
                 unread += 1
                 continue

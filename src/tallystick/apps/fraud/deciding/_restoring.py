@@ -40,7 +40,7 @@ class Records(Protocol):
     ) -> Iterator[Entry]: ...
     def entry(self, id_or_index: str | int) -> Entry: ...
     def index(self, id_or_index: str | int) -> int: ...
-    def payload(self, id_or_index: str | int) -> bytes | dict[str, Any]: ...
+    def payload(self, entry: str | int | Entry) -> bytes | dict[str, Any]: ...
 
 
 @dataclass
@@ -189,7 +189,7 @@ class _Reading:
 
     def _sealed(self, entry: Entry) -> dict[str, Any] | None:
         try:
-            content = self._journal.payload(entry.index)
+            content = self._journal.payload(entry)
         except DisclosureError:
             # Erased: what she paid counts no more, and nothing of it can be said again.
             self.unread += 1
