@@ -149,7 +149,7 @@ def _messages(members: list[Any]) -> list[Row]:
         points = [blind(f"m {n}", epoch=epoch.id, randomness=os.urandom).point for n in range(count)]
         request = format_request(
             points,
-            party=asker.bank.party,
+            signer=asker.bank.party.signer("author"),
             epoch=epoch,
             origin=member.bank.origin,
             purpose="payment",

@@ -163,7 +163,7 @@ def test_what_a_member_sees_of_two_askers_does_not_tell_whether_they_ask_about_o
     requests = [
         format_request(
             [point],
-            party=banks.nodes[place].party,
+            signer=banks.nodes[place].party.signer("author"),
             epoch=epoch,
             origin=banks.nodes[2].origin,
             purpose="payment",
@@ -179,7 +179,7 @@ def test_a_request_overheard_on_the_way_cannot_be_used_to_spend_the_askers_allow
     epoch = banks.members[0].tokens.epoch
     request = format_request(
         [multiply_base(b"\x05" + bytes(31))],
-        party=banks.nodes[0].party,
+        signer=banks.nodes[0].party.signer("author"),
         epoch=epoch,
         origin=banks.nodes[1].origin,
         purpose="payment",

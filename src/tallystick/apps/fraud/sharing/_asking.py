@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tallystick.errors import ConfigurationError, EncodingError, VerificationError
-from tallystick.proof import Clock, Randomness, system_clock
+from tallystick.proof import Clock, Randomness, Signer, system_clock
 
 from ._epochs import Epoch
 from ._evaluator import STATED_EVERY, STATED_WITHIN_US, Bank
@@ -70,6 +70,7 @@ class Tokens:
         self._bank, self._own, self._name_of = bank, own, name_of
         self._links = [links[party] for party in others]
         self._kept, self._clock, self._randomness = kept, clock, randomness
+        self._signs = (bank.party, bank.party.signer("author"))
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._tally = Tally("lookup.made", points=stated_every, period=STATED_WITHIN_US)
         self._lock = threading.Lock()
@@ -132,7 +133,7 @@ class Tokens:
         now = self._clock()
         request = format_request(
             points,
-            party=self._bank.party,
+            signer=self._signer(),
             epoch=self.epoch,
             origin=link.origin,
             purpose=purpose,
@@ -154,6 +155,13 @@ class Tokens:
                 hint="keep its answer; no token can be made until it answers by its share",
             ) from error
         return answers
+
+    def _signer(self) -> Signer:
+        # Made once for a key: making it costs more than signing.
+        party = self._bank.party
+        if self._signs[0] is not party:
+            self._signs = (party, party.signer("author"))
+        return self._signs[1]
 
     def _finished(
         self, payees: Sequence[str], blinded: Sequence[Blinded], answers: Sequence[Sequence[bytes]]

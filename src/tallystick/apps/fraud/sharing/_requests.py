@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from tallystick.errors import EncodingError, VerificationError
 from tallystick.proof import (
-    Party,
     Policy,
     Randomness,
+    Signer,
     check_format,
     decode_base64url,
     encode_base64url,
@@ -63,7 +63,7 @@ class Request:
 def format_request(
     points: Sequence[bytes],
     *,
-    party: Party,
+    signer: Signer,
     epoch: Epoch,
     origin: str,
     purpose: str,
@@ -74,7 +74,7 @@ def format_request(
 
     Args:
         points: blinded points.
-        party: the asker.
+        signer: the asker's author key.
         epoch: whose tokens are asked for.
         origin: journal of the member that is asked.
         purpose: of `PURPOSES`.
@@ -90,7 +90,7 @@ def format_request(
     }
     signed = sign_as_author(
         format_json(content),
-        signer=party.signer("author"),
+        signer=signer,
         network=epoch.network,
         origin=origin,
         randomness=randomness,

@@ -29,7 +29,7 @@ POINTS = [multiply_base(bytes([n]) + bytes(31)) for n in range(1, 4)]
 
 def request_of(banks: Banks, asker: int = 0, member: int = 1, **changed: object) -> bytes:
     said = {
-        "party": banks.nodes[asker].party,
+        "signer": banks.nodes[asker].party.signer("author"),
         "epoch": banks.members[asker].tokens.epoch,
         "origin": banks.nodes[member].origin,
         "purpose": "payment",
@@ -149,7 +149,7 @@ def test_a_request_for_another_member_or_by_a_stranger_is_refused(banks: Banks) 
     with pytest.raises(VerificationError, match="another network or journal"):
         evaluator.evaluate(request_of(banks, member=2), epoch=1)
     with pytest.raises(VerificationError, match="member of the epoch"):
-        evaluator.evaluate(request_of(banks, party=Party.create("Bank Z")), epoch=1)
+        evaluator.evaluate(request_of(banks, signer=Party.create("Bank Z").signer("author")), epoch=1)
     request = parse_json(request_of(banks))
     request["signature"] = request_of(banks).decode().split('"signature":"')[1][:86]
     with pytest.raises(VerificationError, match="signature"):
