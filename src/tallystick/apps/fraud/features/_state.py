@@ -86,7 +86,10 @@ def _kept(data: bytes, place: int, end: int) -> tuple[Kept, int]:
     place += 5 * count
     if sum(name_lengths) != names_size or sum(lengths) != records_size:
         raise DamagedError("the state of features has other sizes than it says", hint=_HINT)
-    names = data[place : place + names_size].decode("ascii", "replace")
+    try:
+        names = data[place : place + names_size].decode("ascii")
+    except UnicodeDecodeError:
+        raise DamagedError("the state of features has a name that cannot be", hint=_HINT) from None
     place += names_size
     name_ends, ends = accumulate(name_lengths), accumulate(lengths, initial=place)
     kept = {

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from tallystick.apps.fraud.payments import Label, Payment
-from tallystick.errors import ConfigurationError
+from tallystick.errors import ConfigurationError, DamagedError
 from tallystick.proof import Files, write_atomically
 
 from ._features import NAMES
@@ -197,12 +197,11 @@ class Windows:
             UnknownFormatError: another version wrote it.
         """
         numbers, kept = parse_kept(data, len(KINDS))
-        made = cls(
-            lateness_s=numbers[3],
-            label_delay_s=numbers[4],
-            utc_offset_s=numbers[5],
-            limits=Limits(*numbers[6:]),
-        )
+        try:
+            terms = {"lateness_s": numbers[3], "label_delay_s": numbers[4], "utc_offset_s": numbers[5]}
+            made = cls(**terms, limits=Limits(*numbers[6:]))
+        except ConfigurationError as error:
+            raise DamagedError(f"the state of features has terms that cannot be: {error.message}") from None
         made.position, made.newest, made.late_taken = numbers[:3]
         made._kept = kept
         return made
