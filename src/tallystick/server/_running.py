@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import signal
 import socket
@@ -116,6 +117,9 @@ def _run(server: Any, listening: socket.socket) -> None:
     """Run it; a signal that stopped it ends there, so that the process can end with 0."""
     turn, before = sys.getswitchinterval(), {}
     sys.setswitchinterval(SWITCH_S)
+    # What is there now stays: the collector need not look through windows and models again and again.
+    gc.collect()
+    gc.freeze()
 
     def ended(_signal: int, _frame: FrameType | None) -> None:
         """The server gives its signal on after it has stopped: there is nothing left to do."""
@@ -128,12 +132,14 @@ def _run(server: Any, listening: socket.socket) -> None:
         raise ConfigurationError(f"the service could not start: {type(error).__name__}") from error
     finally:
         sys.setswitchinterval(turn)
+        gc.unfreeze()
         for one, handler in before.items():
             signal.signal(one, handler)
         listening.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    listening: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -141,6 +147,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind(address)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise StorageError(
             f"cannot listen at port {port}: {error.strerror or 'no such address'}",
             hint="name another one: --host, --port",
