@@ -22,9 +22,11 @@ from ._ranking import (
     recall_at_budget,
     value_stopped,
 )
+from ._shared import Exchange, shared_columns
 from ._table import History, Trained, read_history, train_detector
 
 __all__ = [
+    "Exchange",
     "Growth",
     "History",
     "Protocol",
@@ -43,6 +45,7 @@ __all__ = [
     "precision_recall",
     "read_history",
     "recall_at_budget",
+    "shared_columns",
     "time_split",
     "train_detector",
     "value_stopped",
