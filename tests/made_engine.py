@@ -43,7 +43,7 @@ class CountedWindows:
         self.customers = Counter[str](told.get("customers", {}))
         self.pairs = set(told.get("pairs", ()))
         self.frauds = Counter[str](told.get("frauds", {}))
-        self.late_count = 0
+        self.late_taken = 0
         self.batches: list[int] = []
 
     def take(self, payments: Sequence[Payment]) -> Any:

@@ -6,15 +6,18 @@ from ._decision import ACTIONS, Action, Decision, ReasonCode
 from ._detectors import Detector, Detectors
 from ._drift import Drift
 from ._engine import Bank, Engine
+from ._judging import Outcome, outcome
 from ._policy import DecisionPolicy
 from ._recording import Audit
 from ._replay import Replayed, replay, replay_sealed
 from ._rules import Condition, PaymentRule, RuleBook, default_rules, parse_rules
+from ._sealed import DECISION_KINDS, decided_of, payment_of, unpacked
 from ._settings import EngineSettings
 from ._stats import EngineStats
 
 __all__ = [
     "ACTIONS",
+    "DECISION_KINDS",
     "Action",
     "Audit",
     "Bank",
@@ -27,12 +30,17 @@ __all__ = [
     "Engine",
     "EngineSettings",
     "EngineStats",
+    "Outcome",
     "PaymentRule",
     "ReasonCode",
     "Replayed",
     "RuleBook",
+    "decided_of",
     "default_rules",
+    "outcome",
     "parse_rules",
+    "payment_of",
     "replay",
     "replay_sealed",
+    "unpacked",
 ]

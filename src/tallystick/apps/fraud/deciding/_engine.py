@@ -288,7 +288,7 @@ class Engine:
             challenger=detectors.challenger.hash if detectors.challenger else "",
             rules=self.book.digest,
             missing=detectors.missing,
-            late=getattr(self._state.features, "late_count", 0),
+            late=getattr(self._state.features, "late_taken", 0),
             remembered=len(self._state.remembered),
             labels=counters.labels,
             drift=self._drift.indexes() if self._drift else {},

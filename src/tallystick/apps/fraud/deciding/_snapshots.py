@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,17 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tallystick.errors import StorageError, TallystickError
-from tallystick.proof import Files, OsFiles, Randomness, Secret, read_whole, write_atomically
+from tallystick.errors import TallystickError
+from tallystick.proof import File, Files, OsFiles, Randomness, Secret
 
 __all__ = ["Snapshot", "Snapshots"]
 
 _MAGIC: Final = b"tallystick/engs\x01"
 _KEPT: Final = 2  # the newest, and one before it
-_LIMIT: Final = 2**31 - 1  # bytes, what one AES-GCM call takes
-_NONCE: Final = 12
+_PIECE: Final = 1024 * 1024  # bytes that are encrypted at once
+_TAG: Final = 16  # bytes that a piece grows by
+_PREFIX: Final = 8  # random bytes; with the number of the piece they make the nonce
+_HEAD: Final = 4 * 8  # position and three lengths
 _file = re.compile(r"engine-([0-9]{20})\.snapshot").fullmatch
 
 
@@ -73,19 +75,35 @@ class Snapshots:
         """Write a snapshot durably, and delete all but the newest.
 
         Raises:
-            StorageError: it could not be written, or is too large; the older ones stay.
+            StorageError: it could not be written; the older ones stay.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lengths = (snapshot.position, len(snapshot.root), len(snapshot.features))
-        head = b"".join(number.to_bytes(8, "big") for number in lengths)
-        plain = head + snapshot.root + snapshot.features + snapshot.remembered
-        if len(plain) > _LIMIT:
-            raise StorageError(f"a snapshot must have at most {_LIMIT} bytes, got {len(plain)}")
-        nonce = self._randomness(_NONCE)
-        data = _MAGIC + nonce + self._cipher.encrypt(nonce, plain, _MAGIC)
-        write_atomically(self._files, self._path(snapshot.position), data)
+        parts = (snapshot.root, snapshot.features, snapshot.remembered)
+        head = b"".join(number.to_bytes(8, "big") for number in (snapshot.position, *map(len, parts)))
+        path = self._path(snapshot.position)
+        fresh = path.with_name(f".{path.name}.new")
+        file = self._files.open(fresh, write=True, create=True)
+        try:
+            file.truncate(0)
+            self._write_pieces(file, [head, *parts])
+            file.sync()
+        finally:
+            file.close()
+        self._files.rename(fresh, path)
+        self._files.sync_directory(self._directory)
         for position in self.positions()[_KEPT:]:
             self._files.unlink(self._path(position))
+
+    def _write_pieces(self, file: File, parts: Sequence[bytes]) -> None:
+        """Encrypt piece by piece: one call for all would hold up everything else for as long as it takes."""
+        prefix = self._randomness(_PREFIX)
+        file.pwrite(_MAGIC + prefix, 0)
+        place, number = len(_MAGIC) + _PREFIX, 0
+        for part in parts:
+            for start in range(0, len(part), _PIECE):
+                sealed = self._cipher.encrypt(_nonce(prefix, number), part[start : start + _PIECE], _MAGIC)
+                file.pwrite(sealed, place)
+                place, number = place + len(sealed), number + 1
 
     def positions(self) -> list[int]:
         """Return what the snapshots cover, the newest first."""
@@ -119,22 +137,42 @@ class Snapshots:
 
     def _read(self, position: int) -> Snapshot | None:
         try:
-            data = read_whole(self._files, self._path(position), limit=_LIMIT + 1024)
+            file = self._files.open(self._path(position))
         except TallystickError:
             return None
-        start = len(_MAGIC) + _NONCE
-        if data[: len(_MAGIC)] != _MAGIC:
-            return None
         try:
-            plain = self._cipher.decrypt(data[len(_MAGIC) : start], data[start:], _MAGIC)
-        except (InvalidTag, ValueError):
+            return self._parse(file, position)
+        except (InvalidTag, TallystickError, ValueError):
             return None
-        numbers = [int.from_bytes(plain[at : at + 8], "big") for at in (0, 8, 16)]
-        root_end = 24 + numbers[1]
-        features_end = root_end + numbers[2]
-        if numbers[0] != position or features_end > len(plain):
+        finally:
+            file.close()
+
+    def _parse(self, file: File, position: int) -> Snapshot | None:
+        begin = file.pread(len(_MAGIC) + _PREFIX, 0)
+        prefix, place, number = begin[len(_MAGIC) :], len(begin), 0
+        if begin[: len(_MAGIC)] != _MAGIC or len(prefix) != _PREFIX:
             return None
-        return Snapshot(position, plain[24:root_end], plain[root_end:features_end], plain[features_end:])
+
+        def opened(size: int) -> bytes:
+            # Pieces are numbered by their nonces: none can be left out, swapped or taken from another snapshot.
+            nonlocal place, number
+            pieces = []
+            for start in range(0, size, _PIECE):
+                length = min(_PIECE, size - start) + _TAG
+                pieces.append(self._cipher.decrypt(_nonce(prefix, number), file.pread(length, place), _MAGIC))
+                place, number = place + length, number + 1
+            return b"".join(pieces)
+
+        head = opened(_HEAD)
+        numbers = [int.from_bytes(head[at : at + 8], "big") for at in range(0, _HEAD, 8)]
+        if numbers[0] != position or sum(numbers[1:]) > file.size():
+            return None
+        root, features, remembered = map(opened, numbers[1:])
+        return Snapshot(position, root, features, remembered) if place == file.size() else None
 
     def _path(self, position: int) -> Path:
         return self._directory / f"engine-{position:020}.snapshot"
+
+
+def _nonce(prefix: bytes, number: int) -> bytes:
+    return prefix + number.to_bytes(4, "big")

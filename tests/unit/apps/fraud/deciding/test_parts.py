@@ -186,6 +186,32 @@ def test_a_snapshot_is_encrypted_and_the_newest_that_fits_is_taken(tmp_path: Pat
     bank.close()
 
 
+@pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20 + 5])
+def test_a_snapshot_of_any_size_reads_as_it_was_written(tmp_path: Path, size: int) -> None:
+    bank = Bank(tmp_path)
+    snapshots = Snapshots(tmp_path / "s", bank.party.secret("storage"))
+    made = Snapshot(7, bytes(32), random.Random(size).randbytes(size), bytes(size // 2))
+    snapshots.write(made)
+    assert snapshots.newest(lambda one: True) == (made, 0)
+    (path,) = (tmp_path / "s").iterdir()
+    path.write_bytes(path.read_bytes() + b"x")
+    assert snapshots.newest(lambda one: True) == (None, 1)
+    bank.close()
+
+
+def test_pieces_of_a_snapshot_cannot_change_places(tmp_path: Path) -> None:
+    bank = Bank(tmp_path)
+    snapshots = Snapshots(tmp_path / "s", bank.party.secret("storage"))
+    snapshots.write(Snapshot(7, bytes(32), bytes(3 * 2**20), b""))
+    (path,) = (tmp_path / "s").iterdir()
+    data = path.read_bytes()
+    first = 16 + 8 + 32 + 16 + 32 + 16
+    one, two = (data[first + at * (2**20 + 16) : first + (at + 1) * (2**20 + 16)] for at in (0, 1))
+    path.write_bytes(data[:first] + two + one + data[first + 2 * (2**20 + 16) :])
+    assert snapshots.newest(lambda one: True) == (None, 1)
+    bank.close()
+
+
 def test_a_damaged_renamed_or_foreign_snapshot_is_thrown_away(tmp_path: Path) -> None:
     bank = Bank(tmp_path)
     snapshots = Snapshots(tmp_path / "s", bank.party.secret("storage"))
