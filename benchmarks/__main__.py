@@ -41,6 +41,9 @@ BENCHES = {
     "decision-append": ("decisions_journal", "decision_append"),
     "fraud-decide": ("fraud_engine", "fraud_decide"),
     "fraud-replay": ("fraud_engine", "fraud_replay"),
+    "simulator": ("fraud_quality", "simulator"),
+    "fraud-precision": ("fraud_quality", "precision"),
+    "fraud-consortium": ("fraud_quality", "consortium"),
     "fraud-lookup": ("fraud_sharing", "fraud_lookup"),
 }
 TOP = Path(__file__).resolve().parents[1]

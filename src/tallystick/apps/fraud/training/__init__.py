@@ -23,7 +23,7 @@ from ._ranking import (
     value_stopped,
 )
 from ._shared import Exchange, shared_columns
-from ._table import History, Trained, read_history, train_detector
+from ._table import History, Trained, read_history, score, train_detector
 
 __all__ = [
     "Exchange",
@@ -45,6 +45,7 @@ __all__ = [
     "precision_recall",
     "read_history",
     "recall_at_budget",
+    "score",
     "shared_columns",
     "time_split",
     "train_detector",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["History", "Trained", "read_history", "train_detector"]
+__all__ = ["History", "Trained", "read_history", "score", "train_detector"]
 
 MAX_PAYMENTS: Final = 5_000_000  # some 3 GB of features
 SIMULATED: Final = "SIM-"  # how ids of payments begin that our simulator made
