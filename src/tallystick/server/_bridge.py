@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 from tallystick.apps.fraud.deciding import Decision
 from tallystick.apps.fraud.payments import Payment
@@ -30,6 +29,7 @@ class Bridge:
         loop: the loop that answers are wanted in.
         max_waiting: payments that may wait at once.
         answer_s: seconds after which one that still waits is told to ask again.
+        decided: is told of every new decision, also of one that nobody waits for any more; nobody when None.
     """
 
     def __init__(
@@ -39,9 +39,11 @@ class Bridge:
         *,
         max_waiting: int,
         answer_s: float,
+        decided: Callable[[Decision], object] | None = None,
     ) -> None:
         self._submit, self.loop = submit, loop
         self._max_waiting, self._answer_s = max_waiting, answer_s
+        self._decided = decided
         self._told: deque[tuple[asyncio.Future[Decision], Future[Decision]]] = deque()
         self._is_woken = False
         self._waiting: dict[asyncio.Future[Decision], float] = {}  # the oldest first
@@ -88,12 +90,14 @@ class Bridge:
         while self._told:
             mine, done = self._told.popleft()
             self._waiting.pop(mine, None)
-            if mine.done():
-                continue
-            error: Any = done.exception()
+            error = done.exception()
             if error is None:
-                mine.set_result(done.result())
-            else:
+                decision = done.result()
+                if self._decided is not None and not decision.repeat:
+                    self._decided(decision)
+                if not mine.done():
+                    mine.set_result(decision)
+            elif not mine.done():
                 mine.set_exception(error)
 
     def _sweep(self) -> None:

@@ -182,6 +182,7 @@ class FrontDoor:
                 loop,
                 max_waiting=self._settings.max_waiting,
                 answer_s=self._settings.answer_s,
+                decided=self._service.decided,
             )
         return self._bridge
 
@@ -191,7 +192,6 @@ class FrontDoor:
             document = _json(body)
             if not is_message(document):
                 decision = await self.bridge.ask(make_payment(document))
-                self._tell(decision)
                 return (200, _JSON, orjson.dumps(decision.plain())), decision
         elif kind not in ISO_JSON and kind not in ISO_XML:
             raise HttpError(
@@ -261,28 +261,32 @@ class FrontDoor:
             TallystickError: what is nobody's fault, such as a full disk: what was decided is told when asked again.
         """
         self._check_count(len(payments))
-        began = time.perf_counter()
-        asked = [self.bridge.ask(payment) for payment in payments]
+        began, asked = time.perf_counter(), []
+        try:
+            for payment in payments:
+                asked.append(self.bridge.ask(payment))  # noqa: PERF401 - those before a refusal are needed
+        except BaseException:
+            for one in asked:
+                one.cancel()  # nobody waits for these any more; they are decided, and told when asked again
+            raise
         found: list[Decision | TallystickError] = []
-        for one in await asyncio.gather(*asked, return_exceptions=True):
-            if isinstance(one, Decision):
-                self._tell(one)
-                self.metrics.decided(one.action, (time.perf_counter() - began) * 1000, repeat=one.repeat)
-                found.append(one)
-            elif isinstance(one, ConflictError | PaymentError):
-                found.append(one)
+        nobodys: list[BaseException] = []
+        for told in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(told, Decision):
+                self.metrics.decided(told.action, (time.perf_counter() - began) * 1000, repeat=told.repeat)
+                found.append(told)
+            elif isinstance(told, ConflictError | PaymentError):
+                found.append(told)
             else:
-                raise one
+                nobodys.append(told)
+        if nobodys:
+            raise nobodys[0]
         return found
 
     def _check_count(self, count: int) -> None:
         if not 0 < count <= self._settings.max_batch:
             text = f"a request must have 1 to {self._settings.max_batch} payments, got {count}"
             raise HttpError(413, "size", text) if count else PaymentError(text)
-
-    def _tell(self, decision: Decision) -> None:
-        if self._service.decided is not None and not decision.repeat:
-            self._service.decided(decision)
 
     # -- everything else -----------------------------------------------------------------------------------
 

@@ -69,11 +69,12 @@ class HttpError(InputError):
         status: 400 to 499.
         code: after ``http.``.
         message: as for all errors.
+        allow: with 405, the methods that a path takes.
     """
 
-    def __init__(self, status: int, code: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, status: int, code: str, message: str, *, hint: str = "", allow: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.status, self.code = status, f"http.{code}"
+        self.status, self.code, self.allow = status, f"http.{code}", allow
 
 
 def status_of(error: TallystickError) -> int:
@@ -107,6 +108,8 @@ def problem(error: Exception, request: str = "") -> tuple[int, list[tuple[bytes,
     if status in (429, 503):
         wait_s = getattr(error, "wait_s", float(RETRY_S))
         headers.append((b"retry-after", str(max(1, math.ceil(wait_s))).encode()))
+    if isinstance(error, HttpError) and error.allow:
+        headers.append((b"allow", error.allow.encode()))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     return status, headers, orjson.dumps(document)

@@ -14,7 +14,8 @@ OPEN: Final = frozenset({"/health", "/health/live", "/health/ready", "/openapi.j
 
 # Method, path, roles; the first that fits counts.
 _TABLE: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
-    ("POST", r"/v1/payments/decide(-batch)?", frozenset({"decide"})),
+    ("POST", "/v1/payments/decide", frozenset({"decide"})),
+    ("POST", "/v1/payments/decide-batch", frozenset({"decide"})),
     ("GET", r"/v1/payments/.*", frozenset({"audit", "decide", "operate", "review"})),
     ("GET", r"/v1/receipts/.*", frozenset({"audit", "decide", "member", "review"})),
     ("GET", r"/v1/cases(/.*)?", frozenset({"audit", "review"})),
@@ -24,6 +25,7 @@ _TABLE: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("POST", r"/v1/appeals", frozenset({"decide", "review"})),
     ("GET", r"/metrics", frozenset({"audit", "operate"})),
 )
+_EXACT: Final = {(method, path): roles for method, path, roles in _TABLE if "*" not in path}
 _RULES: Final = tuple((method, re.compile(path).fullmatch, roles) for method, path, roles in _TABLE)
 DISCLOSING: Final = frozenset({"audit", "review"})
 """Roles that may open sealed fields in a receipt."""
@@ -35,10 +37,16 @@ def roles_for(method: str, path: str) -> frozenset[str]:
     Raises:
         HttpError: 404 or 405: what does not stand in the table does not get past the front door.
     """
+    found = _EXACT.get((method, path))
+    if found is not None:
+        return found
     fitting = [(verb, roles) for verb, fits, roles in _RULES if fits(path)]
     for verb, roles in fitting:
         if verb == method:
             return roles
     if fitting:
-        raise HttpError(405, "method", "this path does not take that method")
+        verbs = ", ".join(sorted({verb for verb, _ in fitting}))
+        raise HttpError(
+            405, "method", "this path does not take that method", hint=f"it takes {verbs}", allow=verbs
+        )
     raise HttpError(404, "path", "there is nothing here", hint="see /openapi.json")

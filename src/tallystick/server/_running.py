@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Served", "serve"]
 
 BACKLOG: Final = 1_024  # connections that may wait to be taken
+MAX_CONNECTIONS: Final = 8_192
 KEEP_ALIVE_S: Final = 30
 STOP_S: Final = 30  # that requests in flight have after SIGTERM
 # The engine computes in a thread of its own. Python lets a computing thread go on for 5 ms before another one gets its
@@ -98,6 +99,7 @@ def serve(
         log_config=None,
         server_header=False,
         backlog=BACKLOG,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
         ssl_certfile=tls_cert,

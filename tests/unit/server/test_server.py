@@ -257,6 +257,22 @@ def test_a_decision_that_does_not_come_in_time_is_asked_for_again() -> None:
     assert ask(service, "POST", DECIDE, json=PLAIN).json()["repeat"] is True
 
 
+def test_an_alert_is_noted_although_its_client_has_stopped_waiting() -> None:
+    service = Service(answer_s=0.05)
+    service.engine.held = []
+
+    async def work() -> int:
+        async with service.client() as client:
+            status = (await client.post(DECIDE, json={**PLAIN, "amount": 200_000})).status_code
+            assert service.engine.held is not None
+            service.engine.held[0]()
+            await asyncio.sleep(0.05)
+            return status
+
+    assert run(work) == 503
+    assert [alert.action for alert in service.alerts] == ["decline"]
+
+
 def test_more_than_may_wait_are_told_to_come_back() -> None:
     service = Service(max_waiting=2, answer_s=0.4)
     service.engine.held = []
@@ -367,7 +383,9 @@ def test_an_appeal_is_taken() -> None:
     ],
 )
 def test_what_is_not_there_is_a_problem_document_too(method: str, path: str, status: int) -> None:
-    assert ask(Service(), method, path, role="audit").status_code == status
+    answer = ask(Service(), method, path, role="audit")
+    assert answer.status_code == status
+    assert ("allow" in answer.headers) == (status == 405)
 
 
 def test_health_says_how_it_stands_and_needs_no_key() -> None:
