@@ -5,11 +5,14 @@ python tests/contracts/holds_world.py    # writes the gas snapshot, after a chan
 
 from __future__ import annotations
 
+import atexit
 import json
 import random
+import shutil
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +29,7 @@ from tallystick.apps.fraud.holding import (
     StatedProof,
     prove_statement,
 )
-from tallystick.chain import Call
+from tallystick.chain import Anchors, Call, Members
 from tallystick.proof import Statement, format_json
 
 SNAPSHOT = Path(__file__).with_name("gas_holds.json")
@@ -94,12 +97,24 @@ class HoldsWorld(World):
     """Members A to E, of whom three are a majority; their journals; stand-in models; the contract; a running epoch."""
 
     def __init__(self, path: Path, *, is_founded: bool = True) -> None:
+        if is_founded:
+            for ending in ("", "-wal"):  # a closed SQLite file may leave the last of it in its log
+                if (source := prepared()["folder"] / f"chain{ending}").exists():
+                    shutil.copy(source, path.with_name(path.name + ending))
         super().__init__(path)
         self.trees: dict[str, StatedTree] = {}
         self._sizes: dict[str, int] = {}
         self._numbers = 0
         if is_founded:
-            self.found_holds()
+            self.take(prepared())
+
+    def take(self, places: dict[str, Any]) -> None:
+        """Know what stands on a chain that was prepared."""
+        self._funded = {"deployer", "anybody", *"ABCDE"}
+        self.members = Members(self.web3, places["members"])
+        self.anchored = Anchors(self.web3, places["anchors"])
+        self.models, self.executor = places["models"], places["executor"]
+        self.holds = Holds(self.web3, places["holds"])
 
     def found_holds(self) -> None:
         self.members = self.found("ABCDE", 3)
@@ -268,6 +283,25 @@ class HoldsWorld(World):
 
     def held(self, token: bytes = TOKEN) -> Held | None:
         return self.holds.held(token)
+
+
+@cache
+def prepared() -> dict[str, Any]:
+    """The chain that every test starts from, made once a process, and where its contracts stand."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with HoldsWorld(folder / "chain", is_founded=False) as world:
+        for name in ("deployer", "anybody", *"ABCDE"):
+            world.fund(name)  # now, because funding takes a block and tests count blocks
+        world.found_holds()
+        return {
+            "folder": folder,
+            "members": world.members.address,
+            "anchors": world.anchored.address,
+            "models": world.models,
+            "executor": world.executor,
+            "holds": world.holds.address,
+        }
 
 
 def share(name: str) -> bytes:

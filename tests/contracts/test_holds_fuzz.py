@@ -167,7 +167,7 @@ def check_all(world: HoldsWorld, rules: Rules) -> None:
         assert world.holds.open_count(party(name)) == len(rules.taken(name)) <= OPEN_LIMIT
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_contract_does_what_the_rules_say(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     done: set[str] = set()
