@@ -38,7 +38,7 @@ from tallystick.proof._frames import (
     walk_frames,
 )
 
-SYNC_INTERVAL = 65_536  # entries after which places are synced: what an unclean opening looks at, at most
+SYNC_INTERVAL = 16_384  # entries after which places are synced: what an unclean opening looks at, at most
 MAGIC = b"tallystick/payl\x01"
 _PLACES_MAGIC = b"tallystick/plac\x01"
 _KEPT_MAGIC = b"tallystick/kept\x01"
