@@ -41,6 +41,8 @@ BENCHES = {
     "decision-append": ("decisions_journal", "decision_append"),
     "fraud-decide": ("fraud_engine", "fraud_decide"),
     "fraud-replay": ("fraud_engine", "fraud_replay"),
+    "fraud-features": ("fraud_features", "features"),
+    "fraud-memory": ("fraud_features", "memory"),
     "simulator": ("fraud_quality", "simulator"),
     "fraud-precision": ("fraud_quality", "precision"),
     "fraud-consortium": ("fraud_quality", "consortium"),

@@ -214,7 +214,14 @@ def _with(
     """
     first, n, i = where
     end = first + n
-    oldest = max(t, u[end - 1]) - horizon
+    if i == end and n < most and u[first] > t - horizon:  # nearly all: newer than all others, nothing goes
+        ends = [4 * (end + column * n) for column in range(len(entry))]
+        parts = [record[4 * first : ends[0]], entry[0]]
+        for column in range(1, len(entry)):
+            parts += (record[ends[column - 1] : ends[column]], entry[column])
+        return n + 1, b"".join(parts)
+    newest = u[end - 1]
+    oldest = (t if t > newest else newest) - horizon
     drop = bisect_right(u, oldest, first, end) - first if u[first] <= oldest else 0
     fits = t > oldest
     if fits and n - drop == most:

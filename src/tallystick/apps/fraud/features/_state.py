@@ -9,6 +9,8 @@ All numbers are little-endian.
 from __future__ import annotations
 
 import hmac
+import sys
+from array import array
 from hashlib import blake2b
 from itertools import accumulate
 from struct import Struct
@@ -26,6 +28,7 @@ _VERSION: Final = 1
 _NUMBERS: Final = Struct("<11q")
 _SIZES: Final = Struct("<3Q")
 _CHECK: Final = 32  # bytes
+_PIECES: Final = 8_192
 _HINT: Final = "take an older snapshot, or take the payments again"
 
 
@@ -33,16 +36,24 @@ def format_kept(numbers: tuple[int, ...], kinds: tuple[Kept, ...]) -> bytes:
     """Return numbers and records as bytes."""
     parts = [_WORD, bytes((_VERSION,)), _NUMBERS.pack(*numbers)]
     for kept in kinds:
-        names = [name.encode("ascii") for name in kept]
-        records = list(kept.values())
-        lengths = list(map(len, records))
-        parts.append(_SIZES.pack(len(names), sum(map(len, names)), sum(lengths)))
-        parts.append(bytes(map(len, names)))
-        parts.append(Struct(f"<{len(lengths)}I").pack(*lengths))
-        parts += names
-        parts += records
-    plain = b"".join(parts)
-    return plain + blake2b(plain, digest_size=_CHECK).digest()
+        lengths = array("I", map(len, kept.values()))
+        records = sum(lengths)
+        if sys.byteorder == "big":
+            lengths.byteswap()
+        names = "".join(kept).encode("ascii")
+        parts += (
+            _SIZES.pack(len(kept), len(names), records),
+            bytes(map(len, kept)),
+            lengths.tobytes(),
+            names,
+        )
+        parts += kept.values()
+    # A state may be a gigabyte: it is joined once, and hashed in pieces that are small.
+    check = blake2b(digest_size=_CHECK)
+    for start in range(0, len(parts), _PIECES):
+        check.update(b"".join(parts[start : start + _PIECES]))
+    parts.append(check.digest())
+    return b"".join(parts)
 
 
 def parse_kept(data: bytes, kinds: int) -> tuple[tuple[int, ...], tuple[Kept, ...]]:
