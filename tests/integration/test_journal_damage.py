@@ -8,7 +8,7 @@ import pytest
 
 from tallystick.errors import DamagedError, TallystickError
 from tallystick.proof import Draft, Journal, Party, _recovery
-from tallystick.testing import ForgetfulFiles
+from tallystick.testing import FaultyFiles, ForgetfulFiles
 
 PARTY = Party.create("Clinic North")
 HOME = Path("/data/journal")
@@ -206,3 +206,24 @@ def test_checkpoints_that_end_before_the_head_are_noticed() -> None:
         file.truncate(last)
         with pytest.raises(DamagedError, match="ends before the head"):
             reader.verify()
+
+
+def test_opening_reads_only_the_tail(monkeypatch: pytest.MonkeyPatch) -> None:
+    files, reads = ForgetfulFiles(), list[str]()
+    with Journal.open(HOME, party=PARTY, files=files, segment_size=5000) as journal:
+        for _ in range(20):
+            journal.append_many([Draft("document.recorded", {"title": f"number {at}"}) for at in range(20)])
+        journal._store.sync_derived()
+    monkeypatch.setattr(_recovery, "TAIL", 10)
+
+    def fault(operation: str, name: str) -> int:
+        if operation == "read" and name.endswith(".seg"):
+            reads.append(name)
+        return 0
+
+    with Journal.open(HOME, party=PARTY, files=FaultyFiles(files, fault)) as journal:
+        segments = sorted(path.name for path in files.paths() if path.suffix == ".seg")
+        assert len(segments) > 5
+        assert set(reads) <= set(segments[-2:])
+        assert journal.recovery is not None
+        assert journal.recovery.derived_from == journal.size - 10

@@ -187,6 +187,49 @@ def test_a_statement_alone_deletes_nothing() -> None:
         assert text(journal, 0) == "number 0"
 
 
+def test_another_disposals_statement_ends_nothing(leaves: list[bytes]) -> None:
+    files, left = WHOLE.copy(), [-1]
+
+    def fault(asked: str, name: str) -> int:
+        left[0] -= asked == "rename"
+        return errno.ENOSPC if asked == "rename" and left[0] == -1 else 0
+
+    with Journal.open(HOME, party=PARTY, files=FaultyFiles(files, fault)) as journal:
+        left[0] = 2
+        with pytest.raises(StorageError):
+            journal.dispose(40, keep=KEEP)
+        assert text(journal, 0) == "number 0"
+        journal.append("retention.disposed", {"first": 0, "last": 39, "keep": []})
+    with Journal.open(HOME, party=PARTY, files=files) as journal:
+        assert journal.disposed == 0
+        assert text(journal, 0) == "number 0"
+        check_proofs(journal, leaves)
+        journal.verify()
+    assert not [path for path in files.paths() if path.suffix == ".kept"]
+
+
+def test_damaged_remains_beside_a_segment_leave_it_whole(leaves: list[bytes]) -> None:
+    files = WHOLE.copy()
+    with Journal.open(HOME, party=PARTY, files=files, segment_size=2000) as journal:
+        files._power_loss_at = files.operations + steps() - 2
+        with suppress(PowerLossError):
+            journal.dispose(40, keep=KEEP)
+        files._power_loss_at = None
+    after = files.after_power_loss(everything=True)
+    whole = {path.name[:20] for path in after.paths() if path.suffix == ".seg"}
+    half = [path for path in after.paths() if path.suffix == ".kept" and path.name[:20] in whole]
+    for path in half:
+        if "segments" in path.parts:
+            after.flip(path, len(after.content(path)) - 20)
+    with Journal.open(HOME, party=PARTY, files=after, segment_size=2000) as journal:
+        check_proofs(journal, leaves)
+        journal.verify()
+        assert journal.dispose(40, keep=KEEP).segments == len(
+            [path for path in half if "segments" in path.parts]
+        )
+        journal.verify()
+
+
 @pytest.mark.parametrize("name", ["hashes", "kinds", "kinds.names", "offsets", "marks", "ids"])
 def test_derived_files_can_still_be_derived(name: str, leaves: list[bytes]) -> None:
     files = WHOLE.copy()

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -103,18 +103,27 @@ def finish_disposal(store: Store, *, alone: Alone, payloads: DisposePayloads) ->
     said = [entry.statement.body for entry in walk_kinds(store, 0, store.head.size, [DISPOSED])]
     gone = 0
     for first, stop in half:
-        covering = [
-            body for body in said if body["first"] <= first and stop - 1 <= body["last"] and "keep" in body
-        ]
-        if not covering or stop >= store.head.size:
+        if stop < store.head.size and any(_begun(store, first, stop, body) for body in said):
+            _release(store, first, stop, alone=alone, payloads=payloads)
+            gone += 1
+        else:
             # The statement never became durable: the segment stays, whole as it is.
             alone(partial(store.segments.drop_remains, first))
-            continue
-        if store.segments.remains(first).stop != stop:
-            raise DamagedError(f"what was kept of segment {first} is of another segment")
-        _release(store, first, stop, alone=alone, payloads=payloads)
-        gone += 1
     return gone
+
+
+def _begun(store: Store, first: int, stop: int, body: Mapping[str, Any]) -> bool:
+    """Tell whether a statement is that of the disposal which wrote a segment's remains."""
+    try:
+        remains = store.segments.remains(first)
+        remains.kept(first, stop)
+    except DamagedError:
+        return False  # while the segment is there, nothing else is needed
+    return (
+        body["first"] <= first
+        and stop - 1 <= body["last"]
+        and (remains.stop, list(remains.keep)) == (stop, body.get("keep"))
+    )
 
 
 def _spans(store: Store, before: int) -> list[tuple[int, int]]:
