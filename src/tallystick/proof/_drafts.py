@@ -82,8 +82,15 @@ def check_drafts(drafts: Sequence[Draft], kinds: Kinds) -> None:
     """
     check = kinds.check
     for draft in drafts:
-        if type(draft.kind) is not str or type(draft.body) is not dict or type(draft.media) is not str:
-            raise StatementError("a draft must have a kind and a media type as text and a body as an object")
+        if (
+            type(draft.kind) is not str
+            or type(draft.body) is not dict
+            or type(draft.media) is not str
+            or type(draft.subject) is not str
+        ):
+            raise StatementError(
+                "a draft must have a kind, a media type and a subject as text and a body as an object"
+            )
         check(draft.kind, draft.body)
         payload = draft.payload
         if payload is not None and (type(payload) is not bytes or draft.fields is not None):

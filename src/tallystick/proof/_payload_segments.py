@@ -35,7 +35,6 @@ from tallystick.proof._frames import (
     frame_length,
     frame_size,
     read_frame,
-    walk_frames,
 )
 
 SYNC_INTERVAL = 16_384  # entries after which places are synced: what an unclean opening looks at, at most
@@ -293,8 +292,7 @@ class PayloadSegments:
         kept = self._kept.get(first)
         if kept is None:
             with self._kept_file(first) as file:
-                frames = walk_frames(file, len(_KEPT_MAGIC), name="kept", limit=_FRAME_LIMIT)
-                kept = {int.from_bytes(content[:8], "big"): place for place, content in frames}
+                kept = {int.from_bytes(content[:8], "big"): place for place, content in _kept_frames(file)}
             self._kept[first] = kept
         return kept
 
@@ -467,3 +465,18 @@ def _payload_frames(file: File, start: int) -> Iterator[tuple[int, int, bytes]]:
             continue
         yield place, length, head[HEADER:]
         place += frame_size(length)
+
+
+def _kept_frames(file: File) -> Iterator[tuple[int, bytes]]:
+    """Place and content of each frame of a file that was written as a whole.
+
+    Raises:
+        DamagedError: one of them does not check.
+    """
+    place, size = len(_KEPT_MAGIC), file.size()
+    while place < size:
+        content = _read_content(file, place)
+        if content is None:
+            raise DamagedError("what was kept of a payload segment is damaged on the disk", hint=RESTORE)
+        yield place, content
+        place += frame_size(len(content))

@@ -19,7 +19,7 @@ from zlib import crc32
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tallystick.errors import DamagedError
+from tallystick.errors import DamagedError, StatementError
 from tallystick.proof._files import Files, write_atomically
 from tallystick.proof._frames import (
     HEADER,
@@ -80,8 +80,15 @@ class Subjects:
         return len(self._places) + len(self._pending)
 
     def tag(self, subject: str) -> bytes:
-        """Name a subject without naming her, 16 bytes."""
-        return self._name(b"subject\x00" + subject.encode())[:_TAG]
+        """Name a subject without naming her, 16 bytes.
+
+        Raises:
+            StatementError: the name is not valid Unicode.
+        """
+        try:
+            return self._name(b"subject\x00" + subject.encode())[:_TAG]
+        except UnicodeEncodeError as error:
+            raise StatementError("a subject must be valid Unicode, got a lone surrogate") from error
 
     def find(self, tag: bytes) -> bytes | None:
         """A subject's key, 32 bytes; None when there is none, or none any more.

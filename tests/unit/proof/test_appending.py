@@ -125,3 +125,12 @@ def test_an_erased_subject_is_not_remembered() -> None:
         again = journal.append_many([draft("x")])[0]
         assert journal.payload(again.id) == b"x"
         assert not journal.erase("person y")
+
+
+@pytest.mark.parametrize("subject", ["\ud800", None, 7, ["x"]])
+def test_a_subject_that_is_no_text_is_refused(subject: str) -> None:
+    with Journal.open(HOME, party=PARTY, files=ForgetfulFiles()) as journal:
+        with pytest.raises(StatementError):
+            journal.append_many([Draft(KIND, {"title": "x"}, payload=b"x", subject=subject)])
+        assert journal.size == 0
+        assert journal.payload(journal.append_many([draft("x")])[0].id) == b"x"
