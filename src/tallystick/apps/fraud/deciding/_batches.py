@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,7 +57,7 @@ class Item:
     def fail(self, error: BaseException) -> None:
         """Give the error to everybody who waits for this payment."""
         for future in (self.future, *self.followers):
-            future.set_exception(error)
+            refuse_future(future, error)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +72,7 @@ class LabelAsk:
 
     def fail(self, error: BaseException) -> None:
         """Give the error to whoever waits."""
-        self.future.set_exception(error)
+        refuse_future(self.future, error)
 
 
 @dataclass(slots=True, eq=False)
@@ -225,7 +226,13 @@ class Admission:
 
     def _refuse(self, item: Item, error: TallystickError) -> None:
         self._counters.refuse(error.code)
-        item.future.set_exception(error)
+        refuse_future(item.future, error)
+
+
+def refuse_future(future: Future[Any], error: BaseException) -> None:
+    """Give an error to whoever waits, unless an answer came first: two workers may end one wait when both fail."""
+    with suppress(InvalidStateError):
+        future.set_exception(error)
 
 
 def make_drafts(

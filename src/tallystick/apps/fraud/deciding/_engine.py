@@ -221,7 +221,8 @@ class Engine:
     def report_label(self, payment_id: str, fraud: bool, *, source: str, known_at: int | None = None) -> str:
         """State what a payment turned out to be, and learn it.
 
-        The same label again changes nothing; another one is stated and learned in its place.
+        The same label again changes nothing; another one is stated and learned in its place. Waits for both workers,
+        so it must not be called by what a decision's future calls back.
 
         Args:
             payment_id: a decided payment.
@@ -329,9 +330,9 @@ class Engine:
             return self._judge(items)
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may be left waiting
             self._stop(error)
+            self._admission.release(items)
             for one in waiting:
-                if not one.future.done():
-                    one.fail(self._failure or error)
+                one.fail(self._failure or error)
             return None
 
     def _judge(self, items: list[Item]) -> Batch | None:
@@ -419,9 +420,10 @@ class Engine:
             self._recording.finish(batch)
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may be left waiting
             self._stop(error)
+            # Nobody may follow these any more: whoever came after this point would wait for ever.
+            self._admission.release(batch.items)
             for item in batch.items:
-                if not item.future.done():
-                    item.fail(error if isinstance(error, StorageError) else self._failure or error)
+                item.fail(error if isinstance(error, StorageError) else self._failure or error)
 
     # -- state ---------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import InvalidStateError
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from typing import Protocol
@@ -97,7 +99,9 @@ class Recording:
             if item.followers:
                 again = replace(decision, repeat=True)
                 for follower in item.followers:
-                    follower.set_result(again)
+                    # One that came in a batch that could not be judged has its error already.
+                    with suppress(InvalidStateError):
+                        follower.set_result(again)
         actions = Counter[str](verdict.outcome.action for verdict in batch.verdicts)
         self._counters.batch(actions, latencies, now // 1_000_000_000)
         if self._drift is not None and batch.inputs is not None and batch.scores is not None:

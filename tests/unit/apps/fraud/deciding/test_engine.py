@@ -348,6 +348,26 @@ def test_features_that_fail_stop_the_engine(bank: Bank) -> None:
     assert sum(1 for _ in bank.journal.entries(kinds=("decision.made",))) == 0
 
 
+def test_whoever_repeats_a_payment_while_everything_fails_is_not_left_waiting(bank: Bank) -> None:
+    class Breaking(CountedWindows):
+        def take(self, payments: Sequence[Payment]) -> Any:
+            if any(one.id == "p5" for one in payments):
+                raise ValueError("broken")
+            return super().take(payments)
+
+    gate = Gate(bank)
+    with bank_engine(gate, features=Breaking()) as engine:
+        first = engine.submit(payment(1))
+        assert gate.waiting.wait(20)
+        futures = [engine.submit(payment(number)) for number in (1, 5, 1, 6)]
+        for future in futures:
+            assert isinstance(future.exception(20), StorageError)
+        gate.open.set()
+        first.exception(20)
+        with pytest.raises(StorageError):
+            engine.decide(payment(7))
+
+
 # -- controls ---------------------------------------------------------------------------------------------------
 
 
