@@ -53,7 +53,7 @@ class Drift:
         self._edges: NDArray[np.float64] | None = None
         self._then: NDArray[np.float64] | None = None
         self._blocks: deque[NDArray[np.int64]] = deque(maxlen=BLOCKS)
-        self._waiting: list[NDArray[np.float64]] = []
+        self._waiting: list[tuple[NDArray[np.int16], NDArray[np.int64]]] = []
         self._count = 0
         self._found: dict[str, float] = {}
         self._breached: set[str] = set()
@@ -73,13 +73,13 @@ class Drift:
 
     def see(self, inputs: NDArray[np.int16], scores: NDArray[np.int64]) -> None:
         """Take a batch up; what is costly happens once in `BLOCK` decisions."""
-        self._waiting.append(_joined(inputs, scores))
+        self._waiting.append((inputs, scores))
         self._count += len(inputs)
         if self._count < (BLOCK if self.ready else self._learn_from):
             return
         import numpy as np
 
-        rows = np.concatenate(self._waiting)
+        rows = _joined(*map(np.concatenate, zip(*self._waiting, strict=True)))
         self._waiting, self._count = [], 0
         if not self.ready:
             self._learn(rows)
