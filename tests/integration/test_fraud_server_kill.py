@@ -26,7 +26,7 @@ from tallystick.server import Keys
 
 KILLS = 50
 CLIENTS = 6
-LONGEST_S = 0.4  # of one run under load
+LONGEST_S = 0.25  # of one run under load
 WAIT_S = 30.0
 SETTINGS = """version = 1
 [engine]

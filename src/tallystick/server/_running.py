@@ -121,7 +121,6 @@ def _run(server: Any, listening: socket.socket) -> None:
     turn, before = sys.getswitchinterval(), {}
     sys.setswitchinterval(SWITCH_S)
     # What is there now stays: the collector need not look through windows and models again and again.
-    gc.collect()
     gc.freeze()
 
     def ended(_signal: int, _frame: FrameType | None) -> None:

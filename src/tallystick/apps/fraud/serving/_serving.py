@@ -158,10 +158,11 @@ class Serving:
     def _open_missing(self) -> None:
         """Open the cases that a crash left unopened, and state what it left unstated of settled ones."""
         journal = self._node.journal
+        # Cases are opened in the order of their decisions, so the newest one says how far that came.
+        newest = deque(journal.entries(kinds=(OPENED,)), maxlen=1)
         last = -1
-        for entry in journal.entries(kinds=(OPENED,)):
-            for decision in entry.statement.links.get("decision", ()):
-                last = max(last, journal.index(decision))
+        for entry in newest:
+            last = max(journal.index(decision) for decision in entry.statement.links["decision"])
         alerts = []
         for entry in journal.entries(max(0, last - OVERLAP), kinds=DECISIONS):
             try:
