@@ -102,16 +102,19 @@ def see_customer(
     w30, w7, w1, wh, wm = _begins(u, 1, i, t)
     paid = u[w30 + n : i + n]
     c30, c7, c1 = i - w30, i - w7, i - w1
-    m10, h1 = sum(u[wm + n : i + n]), sum(u[wh + n : i + n])
-    d1, d7, d30 = sum(u[w1 + n : i + n]), sum(u[w7 + n : i + n]), sum(paid)
+    m10 = sum(u[wm + n : i + n])
+    h1 = m10 + sum(u[wh + n : wm + n])
+    d1 = h1 + sum(u[w1 + n : wh + n])
+    d7, d30 = d1 + sum(u[w7 + n : w1 + n]), sum(paid)
     z, ratio = _deviation(amount, paid, d30)
     marks, firsts = u[2 * n + 1 :: 2], u[2 * n + 2 :: 2]
     place = marks.index(payee) if payee in marks else -1
     known = place >= 0 and firsts[place] <= t
     fresh = 0
-    for first in firsts:
-        if t - DAY < first <= t:
-            fresh += 1
+    if max(firsts) > t - DAY:
+        for first in firsts:
+            if t - DAY < first <= t:
+                fresh += 1
     numbers = (
         z, ratio, i - wm, i - wh, c1, c7, c30, m10, h1, d1, d7, d30,
         d1 / c1 if c1 else 0.0, d7 / c7 if c7 else 0.0, d30 / c30 if c30 else 0.0,
@@ -214,31 +217,27 @@ def _with(
     """
     first, n, i = where
     end = first + n
-    if i == end and n < most and u[first] > t - horizon:  # nearly all: newer than all others, nothing goes
-        ends = [4 * (end + column * n) for column in range(len(entry))]
-        parts = [record[4 * first : ends[0]], entry[0]]
-        for column in range(1, len(entry)):
-            parts += (record[ends[column - 1] : ends[column]], entry[column])
-        return n + 1, b"".join(parts)
-    newest = u[end - 1]
-    oldest = (t if t > newest else newest) - horizon
-    drop = bisect_right(u, oldest, first, end) - first if u[first] <= oldest else 0
+    if i == end:  # nearly all: newer than all others, or as new
+        drop = bisect_right(u, t - horizon, first, end) - first if u[first] <= t - horizon else 0
+        drop += n - drop == most
+        skip, a, b = 4 * drop, 4 * end, 4 * (end + n)
+        parts = [record[4 * first + skip : a], entry[0], record[a + skip : b], entry[1]]
+        if len(entry) == 3:
+            parts += (record[b + skip : b + 4 * n], entry[2])
+        return n - drop + 1, b"".join(parts)
+    oldest = u[end - 1] - horizon
+    drop = bisect_right(u, oldest, first, end) - first
     fits = t > oldest
     if fits and n - drop == most:
-        if i == first + drop:
-            fits = False  # older than all that are kept
-        else:
-            drop += 1
+        fits = i > first + drop  # else older than all that are kept
+        drop += fits
     parts = []
     for column, number in enumerate(entry):
-        begin, stop = 4 * (first + column * n), 4 * (end + column * n)
-        place = 4 * (i + column * n)
-        if not fits:
-            parts.append(record[begin + 4 * drop : stop])
-        elif place == stop:
-            parts += (record[begin + 4 * drop : stop], number)
+        begin, place, stop = (4 * (at + column * n) for at in (first + drop, i, end))
+        if fits:
+            parts += (record[begin:place], number, record[place:stop])
         else:
-            parts += (record[begin + 4 * drop : place], number, record[place:stop])
+            parts.append(record[begin:stop])
     return n - drop + fits, b"".join(parts)
 
 

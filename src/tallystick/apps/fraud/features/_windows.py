@@ -117,23 +117,26 @@ class Windows:
         rows = bytearray(_ROW.size * len(payments))
         customers, cards, devices, payees, terminals = self._kept
         for place, payment in enumerate(payments):
+            names = names_of(payment)
+            customer, card, device, payee, terminal = names
             records: Records = (
-                customers.get(payment.customer),
-                cards.get(payment.card),
-                devices.get(payment.device),
-                payees.get(payment.payee),
-                terminals.get(payment.terminal),
+                customers.get(customer),
+                cards.get(card),
+                devices.get(device),
+                payees.get(payee),
+                terminals.get(terminal),
             )
             row, after = see(payment, records, self.terms)
             _ROW.pack_into(rows, place * _ROW.size, *row)
-            self._keep(payment, after)
+            self._keep(payment.at, names, after)
         return np.frombuffer(rows).reshape(len(payments), len(self.names))
 
-    def _keep(self, payment: Payment, after: Records) -> None:
-        if self.late(payment):
+    def _keep(self, at: int, names: tuple[str, ...], after: Records) -> None:
+        if at >= self.newest:
+            self.newest = at
+        elif at < self.newest - self.terms.lateness_s * MICROSECONDS:
             self.late_taken += 1
-        self.newest = max(self.newest, payment.at)
-        for kept, most, name, record in zip(self._kept, self._most, names_of(payment), after, strict=True):
+        for name, record, kept, most in zip(names, after, self._kept, self._most, strict=True):
             if record is not None:
                 # Out and in again: a dictionary keeps its order of insertion, so the longest idle stand first.
                 kept.pop(name, None)
@@ -142,7 +145,7 @@ class Windows:
                     for longest_idle in list(islice(kept, most // SHARE)):
                         del kept[longest_idle]
         self.position += 1
-        if self.position % SWEEP == 0:
+        if not self.position % SWEEP:
             self._sweep()
 
     def _sweep(self) -> None:
