@@ -99,7 +99,14 @@ class Output:
     def step(self, name: str, text: str, seconds: float, *, good: bool = True) -> None:
         """Write one finished step of a longer run."""
         mark = "✓" if good else "✗"
+        self.status("")
         self.line(f"{mark} {name:<10} {short(text, 57):<58} {seconds:>6.1f} s")
+
+    def status(self, text: str) -> None:
+        """Show on stderr what is going on, over what was shown before; the next step takes its place."""
+        if not (self.json or self.quiet) and sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{short(text, WIDTH - 1)}")
+            sys.stderr.flush()
 
     def note(self, text: str) -> None:
         """Write a remark that is no result, on stderr."""

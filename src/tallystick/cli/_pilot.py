@@ -124,6 +124,82 @@ def oracle(
     _finish(out, summary)
 
 
+@command(
+    app,
+    "fraud",
+    example="tallystick pilot fraud\n"
+    "tallystick pilot fraud --payments 60000 --seed 7 --out trial\n"
+    "tallystick pilot fraud --data cards.csv --columns amount=Amount,at=Time,customer=Card,payee=Merchant,"
+    "currency==EUR,fraud=Class",
+)
+def fraud(
+    out: Output,
+    place: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path(
+        "tallystick-fraud-pilot"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier pilot there.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Same seed, same payments; keys and times differ.")] = 0,
+    payments: Annotated[int, typer.Option("--payments", help="SIMULATED payments to replay.")] = 200_000,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Your own payments in time order: CSV, JSON lines or Parquet."),
+    ] = None,
+    columns: Annotated[
+        str, typer.Option("--columns", help="Which column is which field: amount=A,customer=B,currency==EUR.")
+    ] = "",
+) -> None:
+    """Three banks decide payments in real time, and catch together what none sees alone.
+
+    Every decision is signed, explained and durable before its answer leaves. Payments are SIMULATED; with --data they
+    are your own. Everything stays on this machine.
+    """
+    from tallystick.apps import find_pilot
+
+    out.line(
+        f"three banks, each with its own journal, models and people; payments {'yours' if data else 'SIMULATED'}"
+    )
+    summary: dict[str, Any] = find_pilot("fraud")(
+        on_step=lambda step: out.step(step.name, step.text, step.seconds, good=step.good),
+        on_progress=out.status,
+        out=place,
+        force=force,
+        seed=seed,
+        payments=payments,
+        data=data,
+        columns=columns,
+    )
+    _show_arms(out, summary)
+    _show_forgeries(out, summary)
+    _show_files(
+        out,
+        place,
+        ("bundle.zip", "receipts of all banks in one file"),
+        ("policy.json", "a real verifier gets it another way"),
+        ("decision.receipt.json", "one decision, opened"),
+        ("forged/", "the forgeries"),
+        ("summary.json", "every figure of the report"),
+    )
+    bundle, policy = place / "bundle.zip", place / "policy.json"
+    out.next(f"tallystick trace {place / 'decision.receipt.json'} --bundle {bundle} --policy {policy}")
+    _finish(out, summary)
+
+
+def _show_arms(out: Output, summary: dict[str, Any]) -> None:
+    out.line()
+    out.table(
+        ["case", "fraud value stopped", "95% interval", "recall at 0.5% alerts"],
+        [
+            [
+                arm["name"],
+                f"{arm['value']['value']:.0%}" if arm["value"] else "not enough data",
+                f"{arm['value']['low']:.0%} to {arm['value']['high']:.0%}" if arm["value"] else "",
+                f"{arm['recall_at_budget']:.0%}",
+            ]
+            for arm in summary["arms"]
+        ],
+    )
+
+
 def _show_levels(out: Output, summary: dict[str, Any]) -> None:
     levels = summary["levels"].values()
     out.line()

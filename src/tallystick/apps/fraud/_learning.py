@@ -50,7 +50,7 @@ class BankLearned:
         federated: from what the banks know together too.
         state: the windows as the replay begins.
         scores: per case of `ARMS`: int64, one a replayed payment, higher is more suspicious.
-        policies: thresholds of both detectors, by the budget, from the history's scores.
+        policies: thresholds of both detectors, by the budget, from the scores of the days before the replay.
         trained_on: payments that were learned from.
         frauds: among them, as far as they were known.
         held_out: matrices of both detectors and what was known, of the days before the replay.
@@ -104,11 +104,12 @@ def learn(history: History, together: Together, number: int, *, seed: int) -> Ba
     federated = fit_detector(
         every[rows], known, all_names, name=f"fraud-{number}-shared", titles=TITLES, seed=seed
     )
+    later = np.flatnonzero(at >= history.start - GAP)
+    # Thresholds come from payments that were not learned from: on its own rows a model is surer than it will be.
     policies = tuple(
-        DecisionPolicy.for_budget(_scores(fitted, matrix[rows]), alert_budget=BUDGET)
+        DecisionPolicy.for_budget(_scores(fitted, matrix[later]), alert_budget=BUDGET)
         for fitted, matrix in ((local, own), (federated, every))
     )
-    later = np.flatnonzero(at >= history.start - GAP)
     known_later = (bank.fraud[: bank.cut] & (bank.known_at[: bank.cut] <= history.start))[later]
     return BankLearned(
         local=local,

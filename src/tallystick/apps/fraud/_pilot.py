@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick.apps.fraud.deciding import Decision
 from tallystick.apps.pilots import (
     PASSPHRASE,
     Evidence,
@@ -33,7 +34,6 @@ from tallystick.node import Consortium
 from tallystick.proof import (
     STANDARD_KINDS,
     Bundle,
-    Entry,
     OsFiles,
     Receipt,
     format_bundle,
@@ -45,6 +45,7 @@ from tallystick.proof import (
 )
 from tallystick.report import Figure, Report, render
 
+from ._bundling import OPENED, chosen_entries
 from ._checks import CHECKS
 from ._history import BANKS, DAY, History, own_history, simulated_history
 from ._holding import HeldOnChain, hold_on_chain
@@ -59,16 +60,8 @@ __all__ = ["PilotOptions", "run_pilot"]
 ASK: Final = ("party", "witnesses")
 GATE: Final = Gate.of({"auroc": "0.6"})
 PERMIT: Final = "fraud prevention by the paying bank; payments and labels of its own customers"
-SHOWN: Final = 120  # decisions of each bank in the bundle, its alerts first
+SHOWN: Final = 60  # alerts of each bank in the bundle
 LEAST: Final = 30_000
-# Opened in the bundle: what re-execution needs, and nothing of a person.
-OPENED: Final = frozenset({"data.registered", "model.published", "rules.stated", "update.committed"})
-KEPT: Final = OPENED | {
-    "case.judged", "case.opened", "consent.granted", "decision.overridden", "epoch.opened", "evaluation.reported",
-    "hold.requested", "list.stated", "lookup.made", "lookup.served", "model.promoted", "payee.reported", "round.closed",
-    "round.opened",
-}  # fmt: skip
-MOST_OF_A_KIND: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,61 +337,35 @@ class _Pilot:
 
     def _review(self) -> None:
         with self.step("review") as say:
-            number, decision = self._choose()
+            number, decision, course = self._choose()
             self.chosen_bank, self.chosen = number, decision
-            cases, node = self.replay.cases[number], self.consortium.nodes[number]
-            course = [
-                [
-                    "decided",
-                    f"{decision.action}, score {decision.score:,}" if decision.score else decision.action,
-                ]
-            ]
-            outcome = "left as it is"
-            if cases.find(decision.statement).state(self.moment()) in ("open", "half judged"):
-                cases.take(decision.statement, by="reviewer 1")
-                case = cases.find(decision.statement)
-                for person, note in (
-                    ("reviewer 1", "called the customer"),
-                    ("reviewer 2", "saw the invoice"),
-                ):
-                    if not case.settled_as:
-                        case = cases.judge(decision.statement, by=person, outcome="genuine", note=note)
-                        settled = (
-                            "this settles it"
-                            if case.settled_as
-                            else "not enough: a stopped payment takes four eyes"
-                        )
-                        course.append([person, f"says genuine: {settled}"])
-                outcome = "released" if case.in_force(self.moment()) == "approve" else outcome
-            course.append(["in force now", node.oversight.in_force(decision.statement)])
+            outcome = "released" if course else "left as it is"
+            first = (
+                "decided",
+                decision.action if decision.score is None else f"{decision.action}, score {decision.score:,}",
+            )
             self.summary["case"] = {
-                "action": {"hold": "held", "decline": "declined", "review": "reviewed"}[decision.action],
+                "action": {"hold": "held", "decline": "declined", "review": "let go, to be reviewed"}[
+                    decision.action
+                ],
                 "bank": BANKS[number],
-                "course": course,
+                "course": [list(one) for one in (first, *course)],
                 "outcome": outcome,
                 "reasons": [{"code": reason.code, "text": reason.text} for reason in decision.reasons],
                 "statement": decision.statement,
             }
             say(f"{BANKS[number]}'s {decision.action} was {outcome} by people, as new statements")
 
-    def _choose(self) -> tuple[int, Any]:
-        """A genuine payment that was held, as late as there is one; else the last alert of all."""
-        truth = {
-            payment.id: bool(fraud)
-            for bank in self.history.banks
-            for payment, fraud in zip(bank.payments[bank.cut :], bank.fraud[bank.cut :], strict=True)
-        }
-        alerts = [(n, one) for n, found in enumerate(self.replay.alerts) for one in found if one.model]
-        held = [
-            (n, one)
-            for n, one in alerts
-            if one.action == "hold"
-            and not truth[one.payment]
-            and self.replay.cases[n].find(one.statement).state(self.moment()) == "open"
-        ]
+    def _choose(self) -> tuple[int, Decision, Sequence[tuple[str, str]]]:
+        """The hold that people released; where none was wrong, the last alert of all."""
+        found = self.replay.reviewed
+        if found is not None:
+            return found.bank, found.decision, found.course
+        alerts = [(n, one) for n, made in enumerate(self.replay.alerts) for one in made if one.model]
         if not alerts:
             raise DefectError("the replay raised no alert at all")
-        return max(held or alerts, key=lambda pair: pair[1].decided_at)
+        number, decision = max(alerts, key=lambda pair: pair[1].decided_at)
+        return number, decision, ()
 
     def _hold(self) -> None:
         with self.step("hold") as say:
@@ -428,37 +395,16 @@ class _Pilot:
             }
             say(f"3 journals cosigned and anchored, {statements:,} statements")
 
-    def _entries(self, number: int) -> list[Entry]:
-        """What of a bank's journal goes into the bundle: the rare kinds, the alerts, and some approvals."""
-        journal = self.consortium.nodes[number].journal
-        seen: dict[str, int] = {}
-        found: dict[int, Entry] = {}
-        for entry in journal.entries(kinds=KEPT):
-            kind = entry.statement.kind
-            seen[kind] = seen.get(kind, 0) + 1
-            if seen[kind] <= MOST_OF_A_KIND:
-                found[entry.index] = entry
-        wanted = [one.statement for one in self.replay.alerts[number][-SHOWN // 2 :]]
-        if number == self.chosen_bank:
-            wanted.append(self.chosen.statement)
-        for statement in wanted:
-            entry = journal.entry(statement)
-            found[entry.index] = entry
-        for entry in journal.entries(journal.size - SHOWN // 2, journal.size):
-            found[entry.index] = entry
-        # A statement never stands without those that it links: a trace must not end in the bundle's gaps.
-        for entry in list(found.values()):
-            for ids in entry.statement.links.values():
-                for linked in ids:
-                    target = journal.entry(linked)
-                    found.setdefault(target.index, target)
-        return [found[index] for index in sorted(found)]
+    def _wanted(self, number: int) -> list[str]:
+        """The decisions of a bank that must be in the bundle."""
+        wanted = [one.statement for one in self.replay.alerts[number][-SHOWN:]]
+        return [*wanted, self.chosen.statement] if number == self.chosen_bank else wanted
 
     def _prove(self) -> None:
         with self.step("receipts") as say:
             self.receipts: list[Receipt] = []
             for number, node in enumerate(self.consortium.nodes):
-                for entry in self._entries(number):
+                for entry in chosen_entries(node.journal, self._wanted(number)):
                     shows = entry.statement.kind in OPENED or entry.id == self.chosen.statement
                     self.receipts.append(node.receipt(entry.index, disclose=[] if shows else None))
             chosen = self.consortium.nodes[self.chosen_bank]

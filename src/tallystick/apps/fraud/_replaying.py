@@ -34,7 +34,7 @@ from ._history import DAY, History
 from ._learning import ARMS, BankLearned
 from ._together import Together
 
-__all__ = ["Replay", "Replayed"]
+__all__ = ["Replay", "Replayed", "Reviewed"]
 
 CHUNK: Final = 96  # payments that are on their way at once, over all banks
 SETTINGS: Final = EngineSettings(snapshot_every=0)
@@ -83,6 +83,21 @@ class Replayed:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A hold that people released.
+
+    Args:
+        bank: number of the bank.
+        decision: what the engine decided.
+        course: who said what, in order.
+    """
+
+    bank: int
+    decision: Decision
+    course: tuple[tuple[str, str], ...]
+
+
 class Replay:
     """Replays a history through one engine a bank.
 
@@ -112,6 +127,7 @@ class Replay:
         self._engines: list[Engine] = []
         self.phases: list[Replayed] = []
         self.holds: list[list[StatedHold]] = [[] for _ in nodes]
+        self.reviewed: Reviewed | None = None
         self.alerts: list[list[Decision]] = [[] for _ in nodes]
         self.cases: list[Cases] = []
         self._walk = list(history.replay())
@@ -243,8 +259,22 @@ class Replay:
             done.caught += fraud
             self.alerts[number].append(decision)
             self.cases[number].open_for([decision])
+            if decision.action == "hold" and not fraud and self.reviewed is None:
+                # Somebody calls the customer, who really made this payment: the truth is asked, not guessed.
+                self.reviewed = self._review(number, decision)
             if decision.action in ("hold", "decline"):
                 self.holds[number].append(StatedHold(payment.payee, payment.at, decision.statement))
+
+    def _review(self, number: int, decision: Decision) -> Reviewed:
+        """Let two people look at a hold: one is not enough to let a stopped payment go."""
+        cases, course = self.cases[number], []
+        cases.take(decision.statement, by="reviewer 1")
+        for person, note in (("reviewer 1", "called the customer"), ("reviewer 2", "saw the invoice")):
+            case = cases.judge(decision.statement, by=person, outcome="genuine", note=note)
+            settled = "released" if case.settled_as else "not enough: a stopped payment takes four eyes"
+            course.append((person, f"says genuine: {settled}"))
+        course.append(("in force now", self.nodes[number].oversight.in_force(decision.statement)))
+        return Reviewed(number, decision, tuple(course))
 
     def _tell(self, done: Replayed) -> None:
         found = done.plain()

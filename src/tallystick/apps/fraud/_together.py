@@ -31,8 +31,8 @@ from ._history import DAY, BankHistory, History
 __all__ = ["Moment", "Together"]
 
 SETTLED: Final = DAY  # the youngest payments are hardly reported yet
-COUNTED: Final = 28 * DAY  # how far back a sum goes
-RULE: Final = RiskRule(floor=3, least=10, weight=20.0, bucket_bits=10)
+COUNTED: Final = 21 * DAY  # how far back a sum goes
+RULE: Final = RiskRule(floor=2, least=5, weight=8.0, bucket_bits=10)
 MOVED: Final = ("instant", "transfer")  # where a payee can be a mule; a merchant is known by its terminals
 LIMITS: Final = Limits(per_second=1.0, burst=20_000)
 ACCOUNTS: Final = 20_000_000  # that a bank could want to try out: a small country's
@@ -186,6 +186,7 @@ class Together:
 
     def enumeration(self) -> str:
         """Try accounts as a dishonest member would, and say what that shows and how long all would take."""
+        self.settle()  # what was counted before must not count for this
         member, before = self.members[-1], self._served()
         for first in range(0, TRIED, MAX_POINTS):
             accounts = [f"TRY-{first + number:09}" for number in range(MAX_POINTS)]
