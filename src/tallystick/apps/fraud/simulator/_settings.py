@@ -50,8 +50,8 @@ class SimulatorSettings:
     seed: int = 0
     start: int = 1_785_542_400_000_000  # 2026-08-01
     rate: float = 1.5
-    terminals_per_customer: float = 0.5
-    terminal_frauds: float = 0.004
+    terminals_per_customer: float = 1.0
+    terminal_frauds: float = 0.006
     card_frauds: float = 0.006
     mules: float = 4.0
     online_bursts: float = 2.0
