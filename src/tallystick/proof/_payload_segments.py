@@ -9,9 +9,8 @@ segment, 0 for none. It can be derived from the segments and the entries: it is 
 written after one, says up to which entry it is on the disk and where the payloads go on. After a crash, only what
 follows the mark is walked through; after a clean close that is nothing. Memory does not grow with the payloads.
 
-``<first index>.kept`` holds what was kept when the segment of that name was disposed of, a frame for each: the entry's
-big-endian u64 index and the frame's content. It is durable before the segment goes: a crash between leaves both, and
-disposing again ends in the same state.
+When a segment is disposed of, what is to be kept of it is durable (see `_kept_payloads`) before it goes: a crash
+between leaves both, and disposing again ends in the same state.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -34,18 +33,15 @@ from tallystick.proof._frames import (
     format_frame,
     frame_length,
     frame_size,
-    read_frame,
 )
+from tallystick.proof._kept_payloads import KEPT, KeptPayloads, read_content
 
 SYNC_INTERVAL = 16_384  # entries after which places are synced: what an unclean opening looks at, at most
 MAGIC = b"tallystick/payl\x01"
 _PLACES_MAGIC = b"tallystick/plac\x01"
-_KEPT_MAGIC = b"tallystick/kept\x01"
 _MARK = struct.Struct("<QQQ")  # entries, first index of a segment, where its payloads end
 _HEAD = len(_PLACES_MAGIC) + 32  # bytes before the first place
 _COMMITMENT = 32
-_FRAME_LIMIT = 65 * 1024 * 1024  # bytes; a payload has at most 64 MiB
-_FIRST_READ = 4096  # bytes: most payloads come with one read
 _OPEN_LIMIT = 64  # segments that stay open
 _GONE = "the payload was disposed of when its retention was over"
 _AGAIN = "delete `payloads/places`: the next opening for writing derives it again"
@@ -75,7 +71,7 @@ class PayloadSegments:
         self._files, self._directory, self._write = files, directory, write
         self._reading = threading.Lock()  # disposing takes files away under it
         self._open: dict[int, File] = {}
-        self._kept = dict[int, dict[int, int]]()  # segment that was disposed of -> entry -> place in its file
+        self._kept = KeptPayloads(files, directory)
         self._names: set[str] = set()
         self._firsts: list[int] = []
         self._end = 0  # where the last segment goes on
@@ -102,7 +98,7 @@ class PayloadSegments:
 
     def _look(self) -> None:
         names = self._files.list(self._directory)
-        self._names = {name for name in names if name[:20].isdigit() and name[20:] in (".pay", ".kept")}
+        self._names = {name for name in names if name[:20].isdigit() and name[20:] in (".pay", KEPT)}
         self._firsts = sorted({int(name[:20]) for name in self._names})
 
     # --- opening
@@ -177,7 +173,7 @@ class PayloadSegments:
     def _mark_kept(self, first: int) -> bool:
         """Give what was kept of a disposed segment a place again when `places` was lost; any will do but 0."""
         assert self._places is not None
-        lost = [index for index in self._kept_places(first) if not self._place(index)]
+        lost = [index for index in self._kept.indexes(first) if not self._place(index)]
         for index in lost:
             self._places.pwrite((1).to_bytes(8, "little"), _HEAD + 8 * index)
         return bool(lost)
@@ -279,40 +275,13 @@ class PayloadSegments:
     def _content(self, first: int, index: int, place: int) -> bytes | None:
         if self._has(first):
             with suppress(NotFoundError):
-                return _read_content(self._file(first), place)
+                return read_content(self._file(first), place)
             # Another process has disposed of it since this one looked.
             self._look()
-        kept = self._kept_places(first).get(index)
-        if kept is None:
+        content = self._kept.read(first, index)
+        if content is None:
             raise DisposedError(_GONE)
-        return self._read_kept(first, kept)
-
-    def _kept_places(self, first: int) -> dict[int, int]:
-        """What was kept of a segment that was disposed of: entry index -> place."""
-        kept = self._kept.get(first)
-        if kept is None:
-            with self._kept_file(first) as file:
-                kept = {int.from_bytes(content[:8], "big"): place for place, content in _kept_frames(file)}
-            self._kept[first] = kept
-        return kept
-
-    def _read_kept(self, first: int, place: int) -> bytes | None:
-        with self._kept_file(first) as file:
-            content = _read_content(file, place)
-        return content and content[8:]
-
-    @contextmanager
-    def _kept_file(self, first: int) -> Iterator[File]:
-        path = self._path(first, ".kept")
-        try:
-            file = self._files.open(path)
-        except NotFoundError as error:
-            raise DamagedError(f"the payload segment {first} is missing", hint=RESTORE) from error
-        try:
-            check_magic(file, _KEPT_MAGIC, path.name)
-            yield file
-        finally:
-            file.close()
+        return content
 
     # --- disposing
 
@@ -336,14 +305,11 @@ class PayloadSegments:
 
     def _dispose(self, owner: int, end: int, gone: range, keep: frozenset[int]) -> int:
         """Put what stays of one file into its place; ``end`` is the entry behind its last."""
-        segment, path = self._path(owner), self._path(owner, ".kept")
+        segment, path = self._path(owner), self._kept.path(owner)
         before = self._size_of(segment) + self._size_of(path)
         with self._reading:
-            stays = self._staying(owner, end, gone, keep)
-            frames = [format_frame(at.to_bytes(8, "big") + content) for at, content in stays]
-            write_atomically(self._files, path, b"".join([_KEPT_MAGIC, *frames]))
+            self._kept.write(owner, list(self._staying(owner, end, gone, keep)))
             self._names.add(path.name)
-            self._kept.pop(owner, None)
             if segment.name in self._names:
                 # The kept ones are durable: from here on a crash leaves the segment too, and this is done again.
                 self._close(owner)
@@ -352,26 +318,22 @@ class PayloadSegments:
         self._files.sync_directory(self._directory)
         return max(0, before - self._size_of(path))
 
-    def _staying(self, owner: int, end: int, gone: range, keep: frozenset[int]) -> list[tuple[int, bytes]]:
+    def _staying(
+        self, owner: int, end: int, gone: range, keep: frozenset[int]
+    ) -> Iterator[tuple[int, bytes]]:
         """What must stay of a file: what is to be kept, and what is of other entries.
 
         Only the file of an earlier version holds payloads of more than one of the journal's segments.
         """
-        if self._has(owner):
-            known = {at: place for at, place in enumerate(self._places_of(owner, end), owner) if place}
-        else:
-            known = self._kept_places(owner)
-        stays = list[tuple[int, bytes]]()
-        for at, place in sorted(known.items()):
-            if at in gone and at not in keep:
+        whole = self._has(owner)
+        places = dict(enumerate(self._places_of(owner, end), owner)) if whole else {}
+        for at in places if whole else self._kept.indexes(owner):
+            if (whole and not places[at]) or (at in gone and at not in keep):
                 continue
-            content = (
-                _read_content(self._file(owner), place) if self._has(owner) else self._read_kept(owner, place)
-            )
+            content = read_content(self._file(owner), places[at]) if whole else self._kept.read(owner, at)
             if content is None:
                 raise DamagedError(f"the payload of entry {at} is damaged on the disk", hint=RESTORE)
-            stays.append((at, content))
-        return stays
+            yield at, content
 
     def _places_of(self, first: int, stop: int) -> tuple[int, ...]:
         data = self._places.pread(8 * (stop - first), _HEAD + 8 * first) if self._places is not None else b""
@@ -402,8 +364,8 @@ class PayloadSegments:
             if self._places is not None:
                 self._places.close()
 
-    def _path(self, first: int, end: str = ".pay") -> Path:
-        return self._directory / f"{first:020}{end}"
+    def _path(self, first: int) -> Path:
+        return self._directory / f"{first:020}.pay"
 
     def _has(self, first: int) -> bool:
         return f"{first:020}.pay" in self._names
@@ -439,17 +401,6 @@ def _create_places(files: Files, path: Path) -> None:
     write_atomically(files, path, _PLACES_MAGIC + bytes(_HEAD - len(_PLACES_MAGIC)))
 
 
-def _read_content(file: File, place: int) -> bytes | None:
-    """Read the content of the frame at a place; None when it does not check."""
-    data = file.pread(_FIRST_READ, min(place, 2**62))
-    length = frame_length(data)
-    if length is None or length > _FRAME_LIMIT:
-        return None
-    if frame_size(length) > len(data):
-        data += file.pread(frame_size(length) - len(data), place + len(data))
-    return read_frame(data)
-
-
 def _payload_frames(file: File, start: int) -> Iterator[tuple[int, int, bytes]]:
     """Place, length and commitment of each frame; contents are checked when they are read.
 
@@ -465,18 +416,3 @@ def _payload_frames(file: File, start: int) -> Iterator[tuple[int, int, bytes]]:
             continue
         yield place, length, head[HEADER:]
         place += frame_size(length)
-
-
-def _kept_frames(file: File) -> Iterator[tuple[int, bytes]]:
-    """Place and content of each frame of a file that was written as a whole.
-
-    Raises:
-        DamagedError: one of them does not check.
-    """
-    place, size = len(_KEPT_MAGIC), file.size()
-    while place < size:
-        content = _read_content(file, place)
-        if content is None:
-            raise DamagedError("what was kept of a payload segment is damaged on the disk", hint=RESTORE)
-        yield place, content
-        place += frame_size(len(content))

@@ -312,6 +312,15 @@ def test_a_reader_hears_of_a_disposal_by_another_process(shelf: Shelf) -> None:
     check(shelf, reader, gone=range(4), keep=frozenset([2]))
 
 
+def test_a_reader_hears_of_what_is_let_go_later(shelf: Shelf) -> None:
+    store = filled(shelf, 11, close=False)
+    store.dispose(0, 4, [0, 2, 3])
+    reader = shelf.open(write=False)
+    check(shelf, reader, gone=range(4), keep=frozenset([0, 2, 3]))
+    store.dispose(0, 4, [2])
+    check(shelf, reader, gone=range(4), keep=frozenset([2]))
+
+
 def test_the_one_file_of_an_earlier_version_is_taken_over(shelf: Shelf, files: ForgetfulFiles) -> None:
     filled(shelf, 4)
     files.rename(segment(0), HOME / "payloads")
