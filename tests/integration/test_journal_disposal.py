@@ -20,6 +20,7 @@ from tallystick.proof import (
     Journal,
     Party,
     Receipt,
+    _segments,
     export_tiles,
     parse_receipt,
     verify,
@@ -298,6 +299,25 @@ def steps() -> int:
     return files.operations - before
 
 
+@pytest.mark.parametrize("held", [1, 3])
+def test_more_segments_than_files_may_be_open(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_segments, "_HELD", held)
+    with Journal.open(tmp_path / "journal", party=PARTY, segment_size=1000) as journal:
+        fill(journal)
+        ids = [bytes.fromhex(entry.id) for entry in journal.entries()]
+        check_proofs(journal, ids)
+        assert [text(journal, at) for at in range(COUNT)] == [f"number {at}" for at in range(COUNT)]
+        journal.dispose(40, keep=KEEP)
+        check_proofs(journal, ids)
+        disposed_to(journal)
+        fill(journal)
+        journal.verify()
+        assert len(journal._store.segments._open) <= held + 1
+        assert len(journal._store.segments._remains) <= held
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["killed", "nothing synced stays", "by chance"])
 def test_a_crash_at_any_step_ends_in_one_of_two_whole_states(mode: str, leaves: list[bytes]) -> None:
@@ -362,6 +382,7 @@ def test_a_kept_entry_that_is_not_what_was_signed_is_named() -> None:
         journal.dispose(40, keep=KEEP)
         remains = journal._store.segments.remains_of(3)
         remains.entry(3)
+        assert remains._entries is not None
         remains._entries[3] = remains._entries[3].replace(b"number 3", b"number 4")
         with pytest.raises(DamagedError, match="entry 3 is damaged"):
             journal.entry(3)

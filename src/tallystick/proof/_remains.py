@@ -8,14 +8,14 @@ for ever, with or without their entries. It is written as a whole, and durable b
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from tallystick.errors import DamagedError, EncodingError
 from tallystick.proof._encoding import check_format, format_json, parse_json
-from tallystick.proof._files import File, Files, write_atomically
+from tallystick.proof._files import Files, write_atomically
 from tallystick.proof._frames import (
     RESTORE,
     check_magic,
@@ -37,60 +37,68 @@ _ENTRY, _HASHES = b"e", b"h"
 
 @dataclass(slots=True)
 class Remains:
-    """The remains of one segment; made by `read_remains`.
+    """The remains of one segment; made by `read_remains`. No file stays open, and only kept entries stay in memory.
 
     Args:
         first: its first entry.
         stop: the entry behind its last.
         keep: the kinds that were kept, ``noun.`` for all verbs.
         count: how many entries were kept.
-        file: open for reading.
+        size: bytes of the file.
+        files: file operations.
+        path: of the file.
     """
 
     first: int
     stop: int
     keep: tuple[str, ...]
     count: int
-    file: File
-    _entries: dict[int, bytes] = field(default_factory=dict)
-    _leaves: bytes = b""
-    _reading: threading.Lock = field(default_factory=threading.Lock)
+    size: int
+    files: Files
+    path: Path
+    _entries: dict[int, bytes] | None = None
 
     def entry(self, index: int) -> bytes | None:
         """A kept entry; None when it is gone."""
-        self._read()
-        return self._entries.get(index)
+        return self._kept().get(index)
 
     def kept(self, start: int, stop: int) -> list[tuple[int, bytes]]:
         """The kept entries from ``start`` to ``stop``, with their places."""
-        self._read()
-        return [(index, entry) for index, entry in self._entries.items() if start <= index < stop]
+        return [(index, entry) for index, entry in self._kept().items() if start <= index < stop]
 
     def leaves(self, start: int, stop: int) -> list[bytes]:
         """The leaf hashes of the entries ``start`` to ``stop``."""
-        self._read()
+        packed = b"".join(content[1:] for content in self._contents() if content[:1] == _HASHES)
+        if len(packed) != HASH_SIZE * (self.stop - self.first):
+            raise _damaged(self.first)
         ends = range(HASH_SIZE * (start - self.first), HASH_SIZE * (stop - self.first), HASH_SIZE)
-        return [self._leaves[at : at + HASH_SIZE] for at in ends]
+        return [packed[at : at + HASH_SIZE] for at in ends]
 
-    def _read(self) -> None:
-        with self._reading:
-            if self._leaves:
-                return
-            entries, hashes, end = dict[int, bytes](), list[bytes](), len(REMAINS_MAGIC)
-            for place, content in walk_frames(self.file, end, name="kept", limit=_FRAME_LIMIT):
-                end = place + frame_size(len(content))
-                if content[:1] == _ENTRY:
-                    entries[int.from_bytes(content[1:9], "big")] = content[9:]
-                elif content[:1] == _HASHES:
-                    hashes.append(content[1:])
-            leaves = b"".join(hashes)
-            if (
-                end != self.file.size()
-                or len(leaves) != HASH_SIZE * (self.stop - self.first)
-                or len(entries) != self.count
-            ):
+    def _kept(self) -> dict[int, bytes]:
+        known = self._entries
+        if known is None:
+            # Entries stand before hashes: the rest need not be read.
+            contents = takewhile(lambda content: content[:1] != _HASHES, self._contents())
+            known = {
+                int.from_bytes(content[1:9], "big"): content[9:]
+                for content in contents
+                if content[:1] == _ENTRY
+            }
+            if len(known) != self.count:
                 raise _damaged(self.first)
-            self._entries, self._leaves = entries, leaves
+            self._entries = known
+        return known
+
+    def _contents(self) -> Iterator[bytes]:
+        file, end = self.files.open(self.path), len(REMAINS_MAGIC)
+        try:
+            for place, content in walk_frames(file, end, name=self.path.name, limit=_FRAME_LIMIT):
+                end = place + frame_size(len(content))
+                yield content
+            if end != file.size():
+                raise _damaged(self.first)
+        finally:
+            file.close()
 
 
 def write_remains(
@@ -132,13 +140,12 @@ def read_remains(files: Files, path: Path) -> Remains:
         said = check_format(parse_json(head), _FORMAT)
         if said["first"] != first or not 0 <= said["count"] <= said["stop"] - first:
             raise _damaged(first)
-        return Remains(first, said["stop"], tuple(said["keep"]), said["count"], file)
+        keep = tuple(said["keep"])
+        return Remains(first, said["stop"], keep, said["count"], file.size(), files, path)
     except (EncodingError, KeyError, TypeError) as error:
-        file.close()
         raise _damaged(first) from error
-    except BaseException:
+    finally:
         file.close()
-        raise
 
 
 def _damaged(first: int) -> DamagedError:

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from tallystick.errors import DamagedError, DisposedError, NotFoundError, UnknownFormatError
 from tallystick.proof._files import File, Files
@@ -24,6 +25,7 @@ SEGMENT_SIZE = 64 * 1024 * 1024  # bytes after which the next batch opens a new 
 ENTRY_SIZE_LIMIT = 65_535  # bytes, the limit of C2SP tlog-tiles
 _CHUNK = 4 * 1024 * 1024  # bytes that a pass over the entries reads at once; above the largest frame
 _HEADER = 4
+_HELD = 128  # segments whose files, or remains, are held open
 
 
 class Segments:
@@ -94,6 +96,7 @@ class Segments:
         file.pwrite(SEGMENT_MAGIC, 0)
         self._open[index] = file
         self._firsts.append(index)
+        _let_go(self._open, index)
         self._end = len(SEGMENT_MAGIC)
         return file
 
@@ -227,6 +230,7 @@ class Segments:
             except NotFoundError as error:
                 raise _damaged(first) from error
             known = self._remains.setdefault(first, known)
+            _let_go(self._remains, first)
         return known
 
     def remains_of(self, index: int) -> Remains:
@@ -257,11 +261,11 @@ class Segments:
         """Delete a segment's file whose remains are durable; returns the bytes that became free."""
         freed = self.bytes_of(first)
         self._remains.pop(first, None)
-        freed -= self.remains(first).file.size()
+        freed -= self.remains(first).size
         self._gone |= {first}
+        self._files.unlink(self._path(first))
         # Not closed here: another thread may be reading from it, and the last holder closes it.
         self._open.pop(first, None)
-        self._files.unlink(self._path(first))
         self._files.sync_directory(self._directory)
         return freed
 
@@ -328,8 +332,6 @@ class Segments:
         """Close all files."""
         for file in self._open.values():
             file.close()
-        for remains in self._remains.values():
-            remains.file.close()
         self._open.clear()
         self._remains.clear()
         self._offsets.close()
@@ -356,7 +358,18 @@ class Segments:
             if kept is not file:
                 file.close()
                 file = kept
+            if first in self._gone:
+                self._open.pop(first, None)
+            elif self._firsts:
+                _let_go(self._open, first, self._firsts[-1])
         return file
+
+
+def _let_go(held: dict[int, Any], *wanted: int) -> None:
+    """Hold no more than so many segments; whoever uses one that is let go here holds it himself until he is done."""
+    if len(held) > _HELD:
+        oldest = next((first for first in list(held) if first not in wanted), None)
+        held.pop(-1 if oldest is None else oldest, None)
 
 
 _RESTORE = "restore this file from a backup or another copy; what is there verifies or is refused"
