@@ -1,7 +1,8 @@
-"""The line in which payments wait: one worker works on a batch while another makes the batch before it durable.
+"""The line in which payments wait, and its two workers.
 
-Whoever comes while a batch is being written waits for the next one, so the wait for the disk is shared by all of them,
-and the more come, the larger the batches get. Order is kept: first come, first decided, first written.
+Whoever comes while a batch is on its way waits for the next one, so the wait for the disk is shared by all of them, and
+the more come, the larger the batches get. While few wait, one worker judges a batch and makes it durable; while many
+wait, it hands the batch over and judges the next one meanwhile. Order is kept: first come, first decided, first written.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Line(Generic[Item, Batch]):
 
     Args:
         prepare: makes a batch of items, on the first worker; None when nothing is left to finish. Must not raise.
-        finish: ends a batch, on the second worker; must not raise.
-        batch: most items of a batch.
+        finish: ends a batch, on either worker, one at a time and in order; must not raise.
+        batch: most items of a batch; when half as many wait, the second worker helps.
         waiting: most items that wait.
         name: of the threads.
     """
@@ -112,9 +113,15 @@ class Line(Generic[Item, Batch]):
                 self._handed.put(None)
                 return
             made = self._prepare(taken)
-            if made is not None:
+            if made is None:
+                continue
+            if 2 * len(self._items) >= self._batch:
                 # Waits while the batch before is being written: those who come meanwhile make the next one larger.
                 self._handed.put(made)
+            else:
+                # Two workers at once would only halve the batches, and take turns at the interpreter.
+                self._handed.join()
+                self._finish(made)
 
     def _end(self) -> None:
         while True:
