@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
 
@@ -28,6 +28,7 @@ from tallystick.proof._frames import (
     format_frame,
     frame_length,
     frame_size,
+    read_frame,
 )
 from tallystick.proof._keys import Randomness, Secret
 from tallystick.proof._leaves import keyed_hash
@@ -144,34 +145,31 @@ class Subjects:
         What a copy-on-write file system or a backup still holds is out of reach.
         """
         number = int.from_bytes(tag, "big")
-        if number not in self._places and number not in self._pending:
-            return False
-        data = b"".join([SUBJECTS_MAGIC, *map(format_frame, self._groups(without=tag))])
+        place = self._places.get(number)
+        if place is None:
+            return self._pending.pop(number, None) is not None
+        data = memoryview(self._file.pread(self._end, 0))
+        start, content = _frame_around(data, place)
+        at, stop = place - start - HEADER, start + frame_size(len(content))
+        rest = content[:at] + content[at + RECORD_SIZE :]
+        frame = format_frame(rest) if rest else b""
         # The key counts as destroyed when the disk says so; a failure before that may be tried again.
-        write_atomically(self._files, self._path, data)
+        write_atomically(self._files, self._path, b"".join([data[:start], frame, data[stop:]]))
+        moved = stop - start - len(frame)
         with self._reading:
-            self._pending.pop(number, None)
             self._file.close()
             self._file = self._files.open(self._path, write=True)
-            self._places, self._end = self._load()
+            self._places = {
+                other: its if its < place else its - (RECORD_SIZE if its < stop else moved)
+                for other, its in self._places.items()
+                if other != number
+            }
+            self._end -= moved
         return True
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _groups(self, *, without: bytes) -> Iterator[bytes]:
-        """All records of the file but one, in contents of frames."""
-        group = list[bytes]()
-        for _, content in self._walk():
-            for at in range(0, len(content), RECORD_SIZE):
-                if content[at : at + _TAG] != without:
-                    group.append(content[at : at + RECORD_SIZE])
-            if len(group) >= _GROUP // 2:
-                yield b"".join(group)
-                group.clear()
-        if group:
-            yield b"".join(group)
 
     def _load(self) -> tuple[dict[int, int], int]:
         check_magic(self._file, SUBJECTS_MAGIC, "subjects")
@@ -212,3 +210,22 @@ class Subjects:
                 check_torn(self._file, place, name="subjects", limit=_FRAME_LIMIT)
                 return
             place += at
+
+
+def _frame_around(data: memoryview, place: int) -> tuple[int, bytes]:
+    """Start and content of the frame that a record stands in.
+
+    Raises:
+        DamagedError: it is damaged, or one before it.
+    """
+    start = len(SUBJECTS_MAGIC)
+    while start < place:
+        length = int.from_bytes(data[start : start + 4], "big")
+        after = start + frame_size(length)
+        if after > place:
+            content = read_frame(bytes(data[start:after]))
+            if content is not None and (place - start - HEADER) % RECORD_SIZE == 0:
+                return start, content
+            break
+        start = after
+    raise DamagedError("a subject's key is damaged on the disk", hint="restore it from a backup")

@@ -137,6 +137,39 @@ def test_erasing_writes_the_file_anew_without_the_key(files: ForgetfulFiles) -> 
         assert again.find(again.tag("waiting")) == waiting["waiting"]
 
 
+def test_erasing_any_of_many_groups_leaves_all_others_where_they_are_found(files: ForgetfulFiles) -> None:
+    subjects, keys = opened(files), dict[str, bytes]()
+    for number, size in enumerate([1, 3, 2, 1, 4]):
+        keys |= made(subjects, *[f"{number}/{at}" for at in range(size)])
+        subjects.write()
+    order = list(keys)
+    random.Random(3).shuffle(order)
+    for name in order:
+        assert subjects.erase(subjects.tag(name))
+        del keys[name]
+        fresh = f"after {name}"
+        keys |= made(subjects, fresh)
+        subjects.write()
+        for again in (subjects, opened(files.after_power_loss(), "again")):
+            assert {other: again.find(again.tag(other)) for other in keys} == keys
+            assert again.find(again.tag(name)) is None
+            assert len(again) == len(keys)
+
+
+def test_a_damaged_frame_is_not_written_anew_as_a_whole_one(files: ForgetfulFiles) -> None:
+    subjects = opened(files)
+    made(subjects, "Jane", "John")
+    subjects.write()
+    for place in (17, 30, 120):
+        damaged = files.copy()
+        open_one = opened(damaged)
+        damaged.flip(FILE, place)
+        whole = damaged.content(FILE)
+        with pytest.raises(DamagedError):
+            open_one.erase(open_one.tag("Jane"))
+        assert damaged.content(FILE) == whole
+
+
 def test_a_key_that_was_never_written_can_be_erased(files: ForgetfulFiles) -> None:
     subjects = opened(files)
     made(subjects, "Jane")
