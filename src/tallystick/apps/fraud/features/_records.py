@@ -38,6 +38,7 @@ __all__ = [
     "PAYEES",
     "PLACE_ENTRIES",
     "add_label",
+    "has_labels",
     "last_time",
     "mark",
     "see_card",
@@ -385,6 +386,18 @@ def _days(days: bytes, today: int, amount: int, kept: int) -> bytes:
     return days[:place] + _quad(today, 1, amount, 0) + days[place:]
 
 
+def has_labels(record: bytes, columns: int) -> bool:
+    """Say whether a place's record has any label; columns as of `add_label`."""
+    return len(record) > _labels(record, columns)
+
+
+def _labels(record: bytes, columns: int) -> int:
+    """Return where the labels of a place's record begin."""
+    n, d = _two(record)
+    begin: int = 4 * (columns * n + 2 + 4 * d)
+    return begin
+
+
 def add_label(record: bytes, columns: int, label: tuple[int, int, int, bool]) -> bytes:
     """Return a place's record with a label.
 
@@ -397,8 +410,7 @@ def add_label(record: bytes, columns: int, label: tuple[int, int, int, bool]) ->
         label: the payment's time and when it was known, both seconds, its mark, whether it is fraud.
     """
     at, known, payment, fraud = label
-    n, d = _two(record)
-    start = 4 * (columns * n + 2 + 4 * d)
+    start = _labels(record, columns)
     last = 0
     if len(record) > start:
         u = _reader(len(record) - start).unpack_from(record, start)

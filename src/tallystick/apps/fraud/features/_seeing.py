@@ -15,6 +15,7 @@ from ._records import (
     NO_DEVICE,
     NO_TERMINAL,
     add_label,
+    has_labels,
     mark,
     see_card,
     see_customer,
@@ -108,6 +109,8 @@ def see(payment: Payment, records: Records, terms: Terms) -> tuple[tuple[float, 
 
 def label_record(kind: str, record: bytes, label: Label) -> bytes:
     """Return a payee's or a terminal's record with a label of a payment there."""
-    at, known = label.payment.at // MICROSECONDS, -(-label.known_at // MICROSECONDS)
     columns = 3 if kind == KINDS[3] else 2
+    if not label.fraud and not has_labels(record, columns):
+        return record  # nearly all labels: nothing to take back
+    at, known = label.payment.at // MICROSECONDS, -(-label.known_at // MICROSECONDS)
     return add_label(record, columns, (at, known, mark(label.payment.id), label.fraud))
