@@ -20,6 +20,7 @@ from tallystick.proof import (
     Journal,
     Party,
     Receipt,
+    _kinds_index,
     _segments,
     export_tiles,
     parse_receipt,
@@ -177,6 +178,15 @@ def test_nothing_goes_below_the_first_closed_segment() -> None:
         size = journal.size
         assert journal.dispose(2, keep=KEEP).segments == 0
         assert journal.size == size, "nothing was stated either"
+
+
+def test_kinds_that_no_index_lists_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kinds_index, "NAMES_LIMIT", 1)  # document.recorded
+    files = made()
+    with Journal.open(HOME, party=PARTY, files=files, segment_size=2000) as journal:
+        journal.dispose(40)
+        disposed_to(journal)
+        journal.verify()
 
 
 def test_a_statement_alone_deletes_nothing() -> None:

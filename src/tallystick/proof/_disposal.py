@@ -135,10 +135,13 @@ def _spans(store: Store, before: int) -> list[tuple[int, int]]:
 def _write_remains(store: Store, first: int, stop: int, keep: Collection[str], also: Collection[int]) -> int:
     """Write what stays of a segment; the entries are proved against the signed root while they are read."""
     wanted = frozenset(kind.encode() for kind in keep)
+    known = {name.encode() for name in store.kinds.names()}
     leaves, kept = list[bytes](), list[tuple[int, bytes]]()
     for entry in walk_entries(store, first, stop):
         leaves.append(bytes.fromhex(entry.id))
-        if entry.index in also or fits_kinds(kinds_of([entry.bytes])[0], wanted):
+        (kind,) = kinds_of([entry.bytes])
+        # Of a kind that no index lists, nobody can have said whether it may go.
+        if entry.index in also or kind not in known or fits_kinds(kind, wanted):
             kept.append((entry.index, entry.bytes))
     path = store.segments.remains_path(first)
     write_remains(store.files, path, first=first, keep=keep, kept=kept, leaves=leaves)
