@@ -71,6 +71,16 @@ def test_eviction_is_the_same_before_and_after_a_restart() -> None:
     assert whole.memory()["customers"] <= 64
 
 
+def test_a_copy_goes_its_own_way() -> None:
+    windows = filled(50)
+    state = windows.format_state()
+    copied = windows.copy()
+    windows.take([Payment("later", START + 10**12, 5, "EUR", "c1", "m1", card="k", terminal="t")])
+    assert copied.format_state() == state != windows.format_state()
+    copied.take([Payment("later", START + 10**12, 5, "EUR", "c1", "m1", card="k", terminal="t")])
+    assert copied.format_state() == windows.format_state()
+
+
 def test_an_empty_state_comes_back() -> None:
     assert Windows.parse_state(Windows().format_state()).format_state() == Windows().format_state()
 
