@@ -105,7 +105,7 @@ def fraud_decide(scale: float = 1.0) -> list[Row]:
             "ms",
             P99_MS,
             "<=",
-            {"p50": on["p50"], "paced p50": on["paced_p50"]},
+            {"p50": on["p50"], "paced p99": on["paced_p99"]},
         ),
         Row("fraud-decide/bytes", on["bytes"], "B", 4_096, "<="),
         # The reach is for the whole service over HTTP; in process there is less beside it to hide behind.
