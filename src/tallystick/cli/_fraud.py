@@ -11,6 +11,7 @@ __all__ = ["app"]
 _HERE = "tallystick.cli"
 # Command -> module; imported when it is used.
 COMMANDS = {
+    "shadow": f"{_HERE}._fraud_shadow",
     "simulate": f"{_HERE}._fraud_train",
     "train": f"{_HERE}._fraud_train",
     "serve": f"{_HERE}._fraud_serve",

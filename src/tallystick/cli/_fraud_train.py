@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tallystick.apps.fraud.payments import ColumnMapping
     from tallystick.apps.fraud.training import Trained
 
-__all__ = ["app"]
+__all__ = ["app", "history_mapping"]
 
 app = typer.Typer(rich_markup_mode=None)
 # What `fraud simulate` writes.
@@ -111,7 +111,7 @@ def train(
     from tallystick.apps.fraud.training import Growth, Protocol, read_history, train_detector
 
     protocol = Protocol(train_days, delay_days, test_days, not keep_known)
-    mapping = _mapping(columns, label, time_unit, time_start)
+    mapping = history_mapping(columns, label, time_unit, time_start)
     with out.waiting("reading"):
         history = read_history(data, mapping, delay_days=delay_days)
     with out.waiting("computing features, training"):
@@ -135,7 +135,8 @@ def train(
     out.result({**report, "published": published})
 
 
-def _mapping(columns: str, label: str, unit: str, start: str) -> ColumnMapping:
+def history_mapping(columns: str, label: str, unit: str, start: str) -> ColumnMapping:
+    """Read which column is which field; the fields' own names when nothing is said."""
     from tallystick.apps.fraud.payments import ColumnMapping
 
     if unit and unit not in SECONDS:

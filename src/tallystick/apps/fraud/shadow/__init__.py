@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._comparison import Caught, Comparison, compare
+from ._history import ShadowRun, read_scores, shadow_history
 from ._present import AskedScorer, DumpedScorer, FileScorer, PresentScorer, Said
 from ._shadow import Observed, Shadow
 
@@ -16,5 +17,8 @@ __all__ = [
     "PresentScorer",
     "Said",
     "Shadow",
+    "ShadowRun",
     "compare",
+    "read_scores",
+    "shadow_history",
 ]

@@ -19,7 +19,7 @@ from tallystick.proof import Clock, Draft, Entry, system_clock
 
 from ._present import PresentScorer
 
-__all__ = ["Observed", "Shadow"]
+__all__ = ["Observed", "Recorder", "Shadow"]
 
 BATCH: Final = 512  # payments that are stated together
 
