@@ -201,19 +201,6 @@ class Windows:
         made._kept = tuple(dict(kept) for kept in self._kept)
         return made
 
-    def copy(self) -> Windows:
-        """Return windows with the same state, which then go their own way; quick, for records are shared, not copied."""
-        terms = self.terms
-        made = Windows(
-            lateness_s=terms.lateness_s,
-            label_delay_s=terms.label_delay_s,
-            utc_offset_s=terms.utc_offset_s,
-            limits=self.limits,
-        )
-        made.position, made.newest, made.late_taken = self.position, self.newest, self.late_taken
-        made._kept = tuple(kept.copy() for kept in self._kept)
-        return made
-
     def format_state(self) -> bytes:
         """Return all that is known as bytes, with a checksum; the same stream gives the same bytes."""
         numbers = (self.position, self.newest, self.late_taken)
