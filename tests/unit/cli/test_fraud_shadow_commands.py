@@ -24,7 +24,25 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TALLYSTICK_PASSPHRASE", "correct horse")
     save = Party.save
     monkeypatch.setattr(Party, "save", lambda self, path, secret, n=0: save(self, path, secret, n=2**4))
-    assert run("fraud simulate --payments 12000 --banks 1 --days 24 --seed 3 --out made".split()) == 0
+    assert (
+        run(
+            [
+                "fraud",
+                "simulate",
+                "--payments",
+                "12000",
+                "--banks",
+                "1",
+                "--days",
+                "24",
+                "--seed",
+                "3",
+                "--out",
+                "made",
+            ]
+        )
+        == 0
+    )
     assert run(["init", "bank", "--name", "Bank A"]) == 0
     with (tmp_path / "made" / "bank-a.csv").open() as made, (tmp_path / "scores.csv").open("w") as scores:
         writer = csv.writer(scores)
@@ -52,7 +70,7 @@ def test_an_alert_is_said_by_a_column_or_by_a_least_score_and_nothing_else(place
     assert run([*SHADOW.split(), "--alert-from", "0.9", "--alert-column", "alert"]) == 1
     assert "one way" in capsys.readouterr().err
     assert run([*SHADOW.split()]) == 1
-    assert run("fraud shadow --data made/bank-a.csv -w bank".split()) == 1
+    assert run(["fraud", "shadow", "--data", "made/bank-a.csv", "-w", "bank"]) == 1
     assert "--scores, --dump or --external" in capsys.readouterr().err
 
 
