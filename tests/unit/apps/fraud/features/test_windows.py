@@ -42,7 +42,8 @@ def test_names_that_written_rules_read_are_there() -> None:
 def test_windows_are_a_source_of_features() -> None:
     source: FeatureSource = Windows()
     rows = source.take([pay(1), pay(2)])
-    assert (rows.shape, rows.dtype) == ((2, len(FEATURES)), np.float64)
+    assert rows.shape == (2, len(FEATURES))
+    assert rows.dtype == np.dtype(np.float64)
     assert np.isfinite(rows).all()
     assert source.take([]).shape == (0, len(FEATURES))
 
@@ -184,7 +185,10 @@ def test_a_records_bytes_are_bounded_however_much_is_paid() -> None:
 
 
 def test_numbers_out_of_range_are_refused() -> None:
-    for given in ({"lateness_s": -1}, {"label_delay_s": 366 * 86_400}, {"utc_offset_s": 15 * 3_600}):
+    refused: list[dict[str, Any]] = [
+        {"lateness_s": -1}, {"label_delay_s": 366 * 86_400}, {"utc_offset_s": 15 * 3_600}
+    ]  # fmt: skip
+    for given in refused:
         with pytest.raises(ConfigurationError):
             Windows(**given)
     with pytest.raises(ConfigurationError):
