@@ -106,6 +106,7 @@ class Serving:
             verify: hash the journal again.
             anchor_s: seconds between anchors; as the workspace's settings say when None.
         """
+        self._warm()
         self._open_missing()
         self._go(self._keep_cases, "fraud-cases")
         chain = self._node.settings.chain
@@ -114,6 +115,16 @@ class Serving:
         if verify:
             self._verification = "running"
             self._rehashing = self._node.verify_behind(share=VERIFY_SHARE)
+
+    def _warm(self) -> None:
+        """Load what the first decision would load, so that no payment waits for it; nothing is decided."""
+        import numpy as np
+
+        champion = self.engine.models.champion
+        if champion is not None:
+            row = np.zeros((1, champion.model.quantiser.width), dtype=np.int16)
+            champion.model.scores_inputs_many(row)
+            champion.model.reasons_inputs_many(row, 4)
 
     def decided(self, decision: Decision) -> None:
         """Take note of a decision; an alert's case is opened a moment later. Quick, from any thread."""
