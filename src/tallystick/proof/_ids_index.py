@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -74,23 +74,25 @@ class IdsIndex:
                 if self._hashes.node(0, place).hex().startswith(beginning):
                     yield place
 
-    def build(self, size: int) -> None:
-        """Write every run that is missing, when this may write."""
-        if self._write:
-            self._build(size, most=size)
+    def verify(self, size: int, pause: Callable[[], None]) -> None:
+        """Compare the runs that check with the stored leaf hashes, and write those that are missing.
 
-    def check(self, size: int) -> None:
-        """Compare the runs that check with the stored leaf hashes.
+        Args:
+            size: entries of the journal.
+            pause: called after each run, so that others may work.
 
         Raises:
-            DamagedError: one differs.
+            DamagedError: a run differs.
         """
         for run in range(size // BLOCK):
+            if self._write:
+                self._build((run + 1) * BLOCK, most=1)
             if self._is_good(run) and self._read(run) != self._made(run):
                 raise DamagedError(
                     f"the index of ids from entry {run * BLOCK} on is damaged",
                     hint="delete the file `ids`: it is derived again",
                 )
+            pause()
 
     def close(self) -> None:
         """Close the file."""
@@ -114,8 +116,11 @@ class IdsIndex:
 
     def _made(self, run: int) -> bytes:
         packed = self._hashes.read(0, run * BLOCK, BLOCK)
-        keys = [packed[at : at + _KEY] for at in range(0, HASH_SIZE * BLOCK, HASH_SIZE)]
-        records = b"".join(sorted(map(bytes.__add__, keys, _PLACES)))
+        # One sort of them all would keep every other thread waiting for its whole length.
+        parts: list[list[bytes]] = [[] for _ in range(256)]
+        for at, place in zip(range(0, HASH_SIZE * BLOCK, HASH_SIZE), _PLACES, strict=False):
+            parts[packed[at]].append(packed[at : at + _KEY] + place)
+        records = b"".join([record for part in parts for record in sorted(part)])
         return records + crc32(records).to_bytes(4, "big") + bytes(_TAIL - 4)
 
     def _is_good(self, run: int) -> bool:

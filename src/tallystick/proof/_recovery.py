@@ -134,8 +134,7 @@ def verify_store(store: Store, progress: Progress | None = None) -> Rehashed:
     for _ in checkpoints:  # what is left is of this size and was compared, or the file ends too early
         pass
     store.segments.check_lengths(head.size)
-    store.ids.check(head.size)
-    store.ids.build(head.size)
+    store.ids.verify(head.size, lambda: progress(head.size, head.size) if progress else None)
     return Rehashed(head.size, gone)
 
 
