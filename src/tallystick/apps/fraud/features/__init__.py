@@ -30,7 +30,17 @@ from __future__ import annotations
 
 from ._features import FEATURES, Feature
 from ._redis import RedisWindows
+from ._settings import FeatureSettings
 from ._source import FeatureSource, Signals
 from ._windows import Limits, Windows
 
-__all__ = ["FEATURES", "Feature", "FeatureSource", "Limits", "RedisWindows", "Signals", "Windows"]
+__all__ = [
+    "FEATURES",
+    "Feature",
+    "FeatureSettings",
+    "FeatureSource",
+    "Limits",
+    "RedisWindows",
+    "Signals",
+    "Windows",
+]
