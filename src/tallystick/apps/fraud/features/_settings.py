@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from tallystick.errors import ConfigurationError
 
+from ._records import DAY
 from ._redis import PREFIX, RedisWindows
-from ._seeing import DAY, Terms
+from ._seeing import Terms
 from ._windows import Windows
 
 __all__ = ["FeatureSettings"]
