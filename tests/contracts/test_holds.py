@@ -589,6 +589,14 @@ def test_an_epoch_that_cannot_be_is_refused(world: HoldsWorld, changes: dict[str
     assert world.refuse("A", world.epoch_call("A", number, **changes)) == f"holds: {why}"
 
 
+def test_the_first_epoch_is_not_number_0_and_lasts_400_days_at_the_most(world: HoldsWorld) -> None:
+    world.deploy(world.models)
+    assert world.refuse("A", world.epoch_call("A", 0)) == "holds: number of the epoch"
+    begins = 1_795_000_000 * US
+    world.open_epoch(1, since=begins, until=begins + 400 * DAY)
+    assert world.holds.epoch_count() == 1
+
+
 def test_an_epoch_runs_from_its_beginning_to_its_end(world: HoldsWorld) -> None:
     begins = world.now + DAY
     world.open_epoch(2, since=begins, until=begins + DAY)
