@@ -143,11 +143,8 @@ def own_history(path: Path, columns: str) -> History:
             f"{unlabelled} payments of the table have no label", hint="name its column: --columns fraud=Class"
         )
     times = np.sort(np.concatenate([[one.at for one in payments] for payments, _ in parts]))
-    if (
-        min(len(payments) for payments, _ in parts) < 100
-        or sum(sum(fraud) for _, fraud in parts) < LEAST_FRAUDS
-    ):
-        raise DataError(f"the table must hold hundreds of payments and at least {LEAST_FRAUDS} frauds")
+    if min(len(payments) for payments, _ in parts) < 100:
+        raise DataError("the table must hold hundreds of payments of many customers")
     start = int(times[len(times) // 2])
     banks = tuple(
         _bank(
@@ -159,6 +156,12 @@ def own_history(path: Path, columns: str) -> History:
         )
         for name, (payments, fraud) in zip(BANKS, parts, strict=True)
     )
+    known = [int((bank.fraud[: bank.cut] & (bank.known_at[: bank.cut] <= start)).sum()) for bank in banks]
+    if min(known) < LEAST_FRAUDS:
+        raise DataError(
+            f"each third of the customers needs {LEAST_FRAUDS} frauds in the table's first half, got {min(known)}",
+            hint="a longer history",
+        )
     about = {"payments": len(times), "simulated": False, "table": path.name}
     return History(banks, start, int(times[-1]) + OWN_DELAY + DAY, own=True, split=True, about=about)
 
