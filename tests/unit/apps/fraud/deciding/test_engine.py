@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -261,6 +262,23 @@ def test_an_erased_payment_that_comes_again_is_refused(bank: Bank) -> None:
             engine.find("p1")
 
 
+def test_a_caller_that_gives_up_takes_nothing_back(bank: Bank) -> None:
+    gate = Gate(bank)
+
+    async def impatient(engine: Any) -> None:
+        waiting = asyncio.wrap_future(engine.submit(payment(1)))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(waiting, 0.01)
+        gate.open.set()
+        decision = await asyncio.wrap_future(engine.submit(payment(1)))
+        assert decision.repeat
+        assert (await asyncio.wrap_future(engine.submit(payment(2)))).statement
+
+    with bank_engine(gate) as engine:
+        asyncio.run(impatient(engine))
+    assert sum(1 for _ in bank.journal.entries(kinds=("decision.made",))) == 2
+
+
 # -- what is refused --------------------------------------------------------------------------------------------
 
 
@@ -349,21 +367,29 @@ def test_features_that_fail_stop_the_engine(bank: Bank) -> None:
 
 
 def test_whoever_repeats_a_payment_while_everything_fails_is_not_left_waiting(bank: Bank) -> None:
+    queued = threading.Event()
+
     class Breaking(CountedWindows):
         def take(self, payments: Sequence[Payment]) -> Any:
+            assert queued.wait(20)
             if any(one.id == "p5" for one in payments):
+                assert gate.waiting.wait(20)
                 raise ValueError("broken")
             return super().take(payments)
 
     gate = Gate(bank)
-    with bank_engine(gate, features=Breaking()) as engine:
+    settings = EngineSettings(batch=3, snapshot_every=0)
+    with bank_engine(gate, features=Breaking(), settings=settings) as engine:
         first = engine.submit(payment(1))
-        assert gate.waiting.wait(20)
-        futures = [engine.submit(payment(number)) for number in (1, 5, 1, 6)]
+        while engine.stats().backlog:
+            pass  # until the first one is a batch of its own
+        futures = [engine.submit(payment(number)) for number in (5, 1, 6)]
+        queued.set()
         for future in futures:
-            assert isinstance(future.exception(20), StorageError)
+            assert isinstance(future.exception(10), StorageError)
         gate.open.set()
-        first.exception(20)
+        # It is durable, and its own caller hears so.
+        assert first.result(10).statement
         with pytest.raises(StorageError):
             engine.decide(payment(7))
 
