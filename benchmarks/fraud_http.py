@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ SECONDS = 60.0
 REACH_P99_MS = 25.0
 MOST_SECONDS = 12.0  # of a run that looks for the most that is answered
 TOO_MUCH = 4_000.0  # offered there, so that payments always wait
+ROUNDS = 2
 MOST_WAITING = 128  # requests on their way there
 WRK_S = 5
 
@@ -40,19 +43,36 @@ def fraud_http(scale: float) -> list[Row]:
             ceiling = _wrk(bank)
             held = _load(bank, RATE, seconds)
             stretch = _load(bank, STRETCH, max(5.0, seconds / 3))
-            most = _most(bank, scale)
-        with running(directory, key, statements=False) as bank:
-            bare = _most(bank, scale)
-    cost = 100.0 * (1.0 - most / bare)
+        with_statements, without = Most(0.0, 0.0), Most(0.0, 0.0)
+        for _ in range(ROUNDS):  # in turn, so that a slow minute of the machine meets both
+            with running(directory, key) as bank:
+                with_statements = max(with_statements, _most(bank, scale))
+            with running(directory, key, statements=False) as bank:
+                without = max(without, _most(bank, scale))
+    cost = 100.0 * (1.0 - with_statements.per_s / without.per_s)
     peers = {"wrk /health/live": ceiling} if ceiling else {}
+    cpu = {"without statements": without.per_s, "cpu us": with_statements.cpu_us, "without": without.cpu_us}
     return [
         Row("fraud-http/held", _figure(held, "answered_per_s"), "1/s", RATE * 0.98, ">=", peers),
         Row("fraud-http/p99", _figure(held, "p99_ms"), "ms", REACH_P99_MS, "<=", {"p50": _figure(held, "p50_ms")}),
         Row("fraud-http/stretch", _figure(stretch, "answered_per_s"), "1/s", RATE, ">=",
             {"p50 ms": _figure(stretch, "p50_ms"), "p99 ms": _figure(stretch, "p99_ms")}),
-        Row("fraud-http/most", most, "1/s", RATE, ">=", {"without statements": bare}),
+        Row("fraud-http/most", with_statements.per_s, "1/s", RATE, ">=", cpu),
         Row("fraud-http/audit cost", cost, "%", 25.0, "<="),
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Most:
+    """The most that was answered while payments always waited.
+
+    Args:
+        per_s: decisions a second.
+        cpu_us: the service's processor time for each, microseconds; 0 where the system does not tell.
+    """
+
+    per_s: float
+    cpu_us: float
 
 
 def _load(
@@ -71,10 +91,21 @@ def _load(
     return report
 
 
-def _most(bank: RunningBank, scale: float) -> float:
-    """The most that is answered while payments always wait: decisions a second."""
+def _most(bank: RunningBank, scale: float) -> Most:
+    """Offer more than can be answered."""
+    before = _cpu_s(bank)
     report = _load(bank, TOO_MUCH, max(4.0, MOST_SECONDS * scale), warm_s=3.0, connections=MOST_WAITING)
-    return _figure(report, "answered_per_s")
+    answered = int(report["statuses"].get("200", 0))
+    return Most(_figure(report, "answered_per_s"), 1e6 * (_cpu_s(bank) - before) / max(answered, 1))
+
+
+def _cpu_s(bank: RunningBank) -> float:
+    """Processor time of the service so far, seconds."""
+    place = Path(f"/proc/{bank.process.pid}/stat")
+    if not place.exists():
+        return 0.0
+    fields = place.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _figure(report: dict[str, Any], name: str) -> float:
