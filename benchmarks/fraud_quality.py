@@ -91,6 +91,8 @@ def precision(scale: float = 1.0) -> list[Row]:
 def consortium(scale: float = 1.0) -> list[Row]:
     """Measure recall at the alert budget of three banks alone, and of the same banks with what they share.
 
+    What they share comes into the model as four columns, and into the rules: a payee on the list comes first.
+
     Args:
         scale: below 1 plays fewer seeds.
     """
@@ -99,7 +101,7 @@ def consortium(scale: float = 1.0) -> list[Row]:
     from tallystick.apps.fraud.training import fit_detector, recall_at_budget, shared_columns
     from tallystick.apps.fraud.training import score as score_of
 
-    gains, alone, together = [], [], []
+    reached_by_seed = []
     for seed in range(max(1, round(SEEDS * scale))):
         made = _simulate(seed, 150_000)
         shared, shared_names = shared_columns(made)
@@ -113,15 +115,21 @@ def consortium(scale: float = 1.0) -> list[Row]:
                 model = fit_detector(matrix[parted.train], parted.learned, names, seed=seed).model
                 scores = score_of(model, matrix[parted.test])
                 reached.append(recall_at_budget(scores, truth[parted.test], budget=BUDGET))
+            # The rule that every member has: a listed payee comes first, whatever the model says. `scores` are of the
+            # model that was fitted last, the one that reads the shared columns.
+            first = np.where(shared[own.rows][parted.test, 0] > 0, scores + np.ptp(scores) + 1, scores)
+            reached.append(recall_at_budget(first, truth[parted.test], budget=BUDGET))
             found.append(reached)
-        single, joint = np.mean(found, axis=0).tolist()
-        alone.append(single)
-        together.append(joint)
-        gains.append(joint / single - 1)
-    gain = float(np.mean(together) / np.mean(alone) - 1)
-    told = {"alone": float(np.mean(alone)), "together": float(np.mean(together))}
-    told |= {f"seed {seed}": value for seed, value in enumerate(gains)}
-    return [Row("fraud-consortium recall gain", gain, "share", 0.10, ">=", told)]
+        reached_by_seed.append(np.mean(found, axis=0))
+    by_seed = np.array(reached_by_seed)
+    alone, model, rule = by_seed.mean(axis=0).tolist()
+    told = {"alone": alone, "shared columns": model, "and the list first": rule}
+    told |= {f"seed {seed}": float(one[2] / one[0] - 1) for seed, one in enumerate(by_seed)}
+    gain = rule / alone - 1
+    return [
+        Row("fraud-consortium recall gain", gain, "share", 0.10, ">=", told),
+        Row("fraud-consortium/columns only", model / alone - 1, "share", 0.10, ">=", {}),
+    ]
 
 
 def _simulate(seed: int, payments: int) -> Any:

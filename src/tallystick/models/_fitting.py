@@ -79,6 +79,7 @@ def fit_trees(
     depth: int = 4,
     rate: float = 0.1,
     least_rows: int = 20,
+    columns: float = 1.0,
     engine: Engine = "scikit-learn",
     **options: Any,
 ) -> Fitted:
@@ -92,6 +93,7 @@ def fit_trees(
         depth: 1 to 8; up to 4 a contract can execute the model.
         rate: how much of each tree counts, above 0 and at most 1.
         least_rows: fewest rows of a leaf.
+        columns: share of the inputs that a split chooses from, drawn anew for each, above 0 and at most 1.
         engine: "scikit-learn" or "lightgbm".
         options: see `make_examples`: names, labels, target, quantiser, held_out, seed.
 
@@ -100,12 +102,13 @@ def fit_trees(
         DataError: too few rows, or all of one class.
         MissingExtraError: the engine is not installed.
     """
-    if not 1 <= depth <= MAX_DEPTH or trees < 1 or not 0 < rate <= 1:
+    if not 1 <= depth <= MAX_DEPTH or trees < 1 or not 0 < rate <= 1 or not 0 < columns <= 1:
         raise ModelInputError(
-            f"depth must be 1 to {MAX_DEPTH}, trees at least 1 and rate above 0 and at most 1"
+            f"depth must be 1 to {MAX_DEPTH}, trees at least 1, rate and columns above 0 and at most 1"
         )
     examples = make_examples(data, classes, spread="quantile", **options)
     how = {
+        "columns": columns,
         "depth": depth,
         "least_rows": least_rows,
         "rate": rate,
@@ -208,7 +211,15 @@ def _hidden_layer(examples: Examples, hidden: int, penalty: float, rounds: int, 
 
 
 def _boost_sklearn(
-    inputs: Any, classes: Any, *, trees: int, depth: int, rate: float, least_rows: int, seed: int
+    inputs: Any,
+    classes: Any,
+    *,
+    trees: int,
+    depth: int,
+    rate: float,
+    least_rows: int,
+    columns: float,
+    seed: int,
 ) -> tuple[list[FloatTree], float]:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
@@ -219,6 +230,7 @@ def _boost_sklearn(
         max_leaf_nodes=2**depth,
         learning_rate=rate,
         min_samples_leaf=least_rows,
+        max_features=columns,
         early_stopping=False,
         random_state=seed,
     )
@@ -231,7 +243,15 @@ def _boost_sklearn(
 
 
 def _boost_lightgbm(
-    inputs: Any, classes: Any, *, trees: int, depth: int, rate: float, least_rows: int, seed: int
+    inputs: Any,
+    classes: Any,
+    *,
+    trees: int,
+    depth: int,
+    rate: float,
+    least_rows: int,
+    columns: float,
+    seed: int,
 ) -> tuple[list[FloatTree], float]:
     try:
         import lightgbm
@@ -243,6 +263,7 @@ def _boost_lightgbm(
     settings = {
         "objective": "binary", "num_leaves": 2**depth, "max_depth": depth, "learning_rate": rate, "verbosity": -1,
         "min_data_in_leaf": least_rows, "seed": seed, "deterministic": True, "num_threads": 1, "force_row_wise": True,
+        "feature_fraction_bynode": columns,
     }  # fmt: skip
     rows = lightgbm.Dataset(inputs.astype("float64"), label=classes)
     made = lightgbm.train(settings, rows, num_boost_round=trees).dump_model()

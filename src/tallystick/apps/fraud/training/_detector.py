@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.errors import DataError, ModelInputError
-from tallystick.models import Fitted, TreeModel, fit_trees
+from tallystick.models import (
+    YES_OR_NO,
+    Fitted,
+    Quantiser,
+    TreeArrays,
+    TreeModel,
+    compare,
+    fit_trees,
+    make_examples,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,29 +26,50 @@ __all__ = ["Growth", "fit_detector"]
 
 LEAST_FRAUDS: Final = 20
 TARGET: Final = "the payment is fraud"
+MAX_BOOSTERS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How trees are grown.
+    """How trees are grown: by several boosters, whose mean is the score.
+
+    Boosting is unstable where frauds are few: a leaf that holds frauds only would move the score at once by one over
+    their share, and one booster learns its few frauds by heart. So every fraud is repeated, and several boosters choose
+    their splits from other columns. Then the base is set so that the mean probability of the payments
+    learned from is their share of fraud, and the counts of the leaves are those of these payments.
 
     Args:
-        trees: how many; with depth 4 a contract executes up to about 240.
+        trees: how many in all; with depth 4 a contract executes up to about 240.
         depth: 1 to 8; up to 4 a contract can execute the model.
         rate: how much of each tree counts, above 0 and at most 1.
-        least_frauds: fewest frauds of a leaf, or as many genuine payments as weigh as much.
-        genuine_per_fraud: every fraud is learned from so often that there are only so many genuine payments for one.
-            Boosting of rare frauds is unstable without: a leaf that holds frauds only would move the score at once by
-            one over their share. The base is set back, so that a probability is one of all payments.
+        boosters: that the trees are grown by, each by as many; no more than trees.
+        columns: share of the columns that a split chooses from, above 0 and at most 1.
         most_genuine: genuine payments that are learned from, drawn by chance where there are more.
+        genuine_per_fraud: every fraud is learned from so often that there are only so many genuine payments for one.
+        least_frauds: fewest frauds of a leaf, or as many genuine payments as weigh as much.
     """
 
     trees: int = 50
     depth: int = 4
-    rate: float = 0.2
-    least_frauds: int = 5
+    rate: float = 0.4
+    boosters: int = 5
+    columns: float = 0.2
+    most_genuine: int = 300_000
     genuine_per_fraud: float = 5.0
-    most_genuine: int = 500_000
+    least_frauds: int = 3
+
+    def check(self) -> None:
+        """Check the numbers that no trainer below checks.
+
+        Raises:
+            ModelInputError: one is out of its range.
+        """
+        if not 1 <= self.boosters <= MAX_BOOSTERS or self.trees < 1:
+            raise ModelInputError(f"there must be at least one tree, and 1 to {MAX_BOOSTERS:,} boosters")
+        if not self.genuine_per_fraud >= 1 or self.least_frauds < 1 or self.most_genuine < 1:
+            raise ModelInputError(
+                "there must be at least one genuine payment for each fraud, and one fraud in a leaf"
+            )
 
 
 def fit_detector(
@@ -55,9 +84,8 @@ def fit_detector(
 ) -> Fitted:
     """Train gradient-boosted integer trees on payments of which it is known what they turned out to be.
 
-    Frauds are rare: they are repeated (`Growth.genuine_per_fraud`), and base and counts of the trees are set back to
-    the payments as they are. Inputs are spread by quantiles over the whole of int16. The threshold stays at even odds;
-    thresholds that alerts are raised at follow from an alert budget (`DecisionPolicy.for_budget`).
+    Inputs are spread by quantiles over the whole of int16. The threshold stays at even odds; thresholds that alerts are
+    raised at follow from an alert budget (`DecisionPolicy.for_budget`).
 
     Args:
         features: float64, shape (payments, columns); finite.
@@ -73,75 +101,111 @@ def fit_detector(
         ModelInputError: shapes do not fit, a value is not finite, or a number of `growth` is out of its range.
         MissingExtraError: scikit-learn is not installed.
     """
-    import numpy as np
-
     growth = growth or Growth()
-    if not growth.genuine_per_fraud >= 1 or growth.least_frauds < 1 or growth.most_genuine < 1:
-        raise ModelInputError(
-            "there must be at least one genuine payment for each fraud, and one fraud in a leaf"
-        )
+    growth.check()
     if features.ndim != 2 or fraud.shape != features.shape[:1] or len(names) != features.shape[1]:
         raise ModelInputError("there must be a label for every row, and a name for every column")
-    drawn, often = _drawn(fraud, growth, seed)
-    rows = np.concatenate([drawn, np.repeat(drawn[fraud[drawn]], often - 1)])
-    fitted = fit_trees(
-        features[rows],
-        fraud[rows].astype("int64").tolist(),
-        name=name,
-        trees=growth.trees,
-        depth=growth.depth,
-        rate=growth.rate,
-        least_rows=growth.least_frauds * often,
-        names=tuple(names),
-        target=TARGET,
-        held_out=0,  # judged by later days, never by a part of the same ones
-        seed=seed,
-    )
-    model = fitted.model
-    if not isinstance(model, TreeModel):
-        raise ModelInputError(f"expected trees, got {model.family}")
-    # Drawing genuine payments divides the odds of every row by the share that was drawn; repeating multiplies them.
-    share = (len(drawn) - fraud.sum()) / (len(fraud) - fraud.sum())
-    bases = tuple(base + round(math.log(share / often) * model.unit) for base in model.bases)
-    counts = _counts(model, model.quantiser.inputs_of_array(features[drawn]))
-    return replace(
-        fitted, model=replace(model, bases=bases, counts=counts, quantiser=_titled(model, titles or {}))
-    )
-
-
-def _drawn(fraud: Any, growth: Growth, seed: int) -> tuple[Any, int]:
-    """Return the rows to learn from, ascending, and how often each of their frauds counts."""
-    import numpy as np
-
-    found, genuine = np.flatnonzero(fraud), np.flatnonzero(~fraud)
-    rarer = min(len(found), len(genuine))
+    rarer = min(int(fraud.sum()), int((~fraud).sum()))
     if rarer < LEAST_FRAUDS:
         raise DataError(
             f"there must be {LEAST_FRAUDS} frauds and as many genuine payments to learn from, got {rarer}",
             hint="a longer history, or more training days",
         )
+    labels = fraud.astype("int64")
+    titled = [(titles or {}).get(column, column) for column in names]
+    examples = make_examples(
+        features, labels.tolist(), names=tuple(names), target=TARGET, spread="quantile", held_out=0
+    )
+    parts = zip(examples.quantiser.features, titled, strict=True)
+    quantiser = Quantiser(tuple(replace(feature, title=title) for feature, title in parts))
+    rows, often = _rows(labels, growth, seed)
+    count = min(growth.boosters, growth.trees)
+    share, rest = divmod(growth.trees, count)
+    boosters = [
+        fit_trees(
+            features[rows],
+            labels[rows].tolist(),
+            trees=share + (number < rest),
+            depth=growth.depth,
+            rate=growth.rate,
+            least_rows=growth.least_frauds * often,
+            columns=growth.columns,
+            names=tuple(names),
+            quantiser=quantiser,
+            held_out=0,  # judged by later days, never by a part of the same ones
+            seed=seed * MAX_BOOSTERS + number,
+        )
+        for number in range(count)
+    ]
+    return _mean_of(boosters, examples.train, labels, name)
+
+
+def _rows(labels: Any, growth: Growth, seed: int) -> tuple[Any, int]:
+    """Return the rows to learn from, every fraud as often as it counts, and how often that is."""
+    import numpy as np
+
+    found, genuine = np.flatnonzero(labels), np.flatnonzero(labels == 0)
     if len(genuine) > growth.most_genuine:
         dice = np.random.Generator(np.random.PCG64(seed))
-        genuine = dice.choice(genuine, growth.most_genuine, replace=False)
+        genuine = np.sort(dice.choice(genuine, growth.most_genuine, replace=False))
     often = max(1, round(len(genuine) / len(found) / growth.genuine_per_fraud))
-    return np.sort(np.concatenate([found, genuine])), often
+    return np.concatenate([genuine, np.repeat(found, often)]), often
 
 
-def _counts(model: TreeModel, inputs: Any) -> bytes:
+def _mean_of(boosters: Sequence[Fitted], inputs: Any, fraud: Any, name: str) -> Fitted:
+    """Make one model of all boosters: their trees side by side, a logit of it being as many units as there are."""
+    import numpy as np
+
+    models = [one.model for one in boosters if isinstance(one.model, TreeModel)]
+    # Units are powers of two: the smallest one holds the leaves of all.
+    unit, depth = min(one.unit for one in models), models[0].depth
+    leaves = [np.rint(one.arrays.leaves.astype(np.float64) * (unit / one.unit)) for one in models]
+    features = np.concatenate([one.arrays.features for one in models])
+    thresholds = np.concatenate([one.arrays.thresholds for one in models])
+    counts = _counts(features, thresholds, inputs, depth)
+    moved = np.mean(
+        [(one.scores_inputs_many(inputs)[:, 0] - one.bases[0]) / one.unit for one in models], axis=0
+    )
+    base = _base(moved, float(fraud.mean()))
+    model = TreeModel.of(
+        TreeArrays(features, thresholds, np.concatenate(leaves).astype(np.int16), counts),
+        name=name,
+        target=TARGET,
+        quantiser=models[0].quantiser,
+        labels=YES_OR_NO,
+        unit=unit * len(models),
+        threshold=0,
+        depth=depth,
+        bases=(round(base * unit * len(models)),),
+    )
+    found = compare(model, inputs, base + moved[:, None])
+    # What rounding cost the boosters comes on top of what putting them together cost.
+    worst = max(one.fidelity.largest_logit_error for one in boosters)
+    return Fitted(model, replace(found, largest_logit_error=found.largest_logit_error + worst))
+
+
+def _base(moved: Any, share: float) -> float:
+    """Return the base, as a logit, at which the mean probability of the rows is their share of fraud."""
+    import numpy as np
+
+    low, high = -60.0, 60.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        said = 1 / (1 + np.exp(-np.clip(moved + middle, -500, 500)))
+        low, high = (middle, high) if said.mean() < share else (low, middle)
+    return (low + high) / 2
+
+
+def _counts(features: Any, thresholds: Any, inputs: Any, depth: int) -> Any:
     """Count the rows that reach each leaf, every row once: reasons compare with the average payment."""
     import numpy as np
 
-    arrays, leaves = model.arrays, 1 << model.depth
-    made = np.empty((len(arrays.features), leaves), dtype=">u4")
-    for tree, (looked_at, thresholds) in enumerate(zip(arrays.features, arrays.thresholds, strict=True)):
+    leaves = 1 << depth
+    made = np.empty((len(features), leaves), dtype=np.uint32)
+    rows = np.arange(len(inputs))
+    for tree, (looked_at, limits) in enumerate(zip(features, thresholds, strict=True)):
         node = np.zeros(len(inputs), dtype=np.int64)
-        for _ in range(model.depth):
-            right = inputs[np.arange(len(inputs)), looked_at[node]] > thresholds[node]
-            node = 2 * node + 1 + right
+        for _ in range(depth):
+            node = 2 * node + 1 + (inputs[rows, looked_at[node]] > limits[node])
         made[tree] = np.bincount(node - (leaves - 1), minlength=leaves)
-    return made.tobytes()
-
-
-def _titled(model: TreeModel, titles: Mapping[str, str]) -> Any:
-    parts = tuple(replace(one, title=titles.get(one.name, one.title)) for one in model.quantiser.features)
-    return replace(model.quantiser, features=parts)
+    return made

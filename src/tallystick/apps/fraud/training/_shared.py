@@ -39,9 +39,9 @@ class Exchange:
         delay_s: from a report to the other banks' lists.
     """
 
-    rule: RiskRule = field(default_factory=lambda: RiskRule(floor=3, least=10, weight=20.0, bucket_bits=10))
+    rule: RiskRule = field(default_factory=lambda: RiskRule(floor=3, least=8, weight=10.0, bucket_bits=10))
     settled_days: int = 1
-    counted_days: int = 28
+    counted_days: int = 14
     list_days: int = 30
     delay_s: int = 300
 

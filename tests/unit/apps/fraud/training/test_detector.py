@@ -115,6 +115,16 @@ def test_reasons_compare_with_the_payments_as_they_are() -> None:
     assert model.base_score() == pytest.approx(scores.mean(), abs=0.01 * model.unit)
 
 
+def test_boosters_are_put_together_without_a_loss() -> None:
+    features, fraud = rows(9, 5_000)
+    fitted = fit_detector(features, fraud, NAMES, growth=Growth(trees=11, boosters=3))
+    assert fitted.model.trees == 11
+    assert fitted.fidelity.rows == 5_000
+    assert fitted.fidelity.largest_logit_error < 0.01
+    one = fit_detector(features, fraud, NAMES, growth=Growth(trees=2, boosters=50))
+    assert one.model.trees == 2
+
+
 def test_columns_are_told_by_their_titles() -> None:
     features, fraud = rows(5, 5_000)
     model = fit_detector(features, fraud, NAMES, titles={"hour": "the hour of the day"}).model
@@ -128,8 +138,12 @@ def test_too_few_frauds_are_no_ground_for_a_model() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    features, fraud = rows(7, 1_000)
+    features, fraud = rows(7, 8_000)
     with pytest.raises(ModelInputError, match="name for every column"):
         fit_detector(features, fraud, NAMES[:2])
     with pytest.raises(ModelInputError, match="at least one genuine"):
         fit_detector(features, fraud, NAMES, growth=Growth(genuine_per_fraud=0.5))
+    with pytest.raises(ModelInputError, match="boosters"):
+        fit_detector(features, fraud, NAMES, growth=Growth(boosters=0))
+    with pytest.raises(ModelInputError, match="columns"):
+        fit_detector(features, fraud, NAMES, growth=Growth(columns=1.5))
