@@ -18,6 +18,7 @@ payees and payments stand as the first four bytes of their BLAKE2b.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from math import sqrt
@@ -337,14 +338,10 @@ def _risk(labels: Numbers, days: Numbers, counts: Numbers, t: int, delay: int) -
     if not labels:
         return 0, known7, known30, 0.0, 0.0, 0.0
     known1 = sum(counts[bisect_left(days, end - 1, 0, e) : e])
-    now = f1 = f7 = f30 = 0
-    for at in _frauds(labels, t):
-        now += t - DAYS_30 < at <= t
-        day = at // DAY
-        if end - 30 <= day < end:
-            f30 += 1
-            f7 += day >= end - 7
-            f1 += day >= end - 1
+    frauds = sorted(_frauds(labels, t))
+    now = bisect_right(frauds, t) - bisect_right(frauds, t - DAYS_30)
+    stop = bisect_left(frauds, end * DAY)
+    f1, f7, f30 = (stop - bisect_left(frauds, (end - length) * DAY, 0, stop) for length in (1, 7, 30))
     return (
         now, known7, known30,
         min(f1 / known1, 1.0) if known1 else 0.0,
@@ -353,14 +350,19 @@ def _risk(labels: Numbers, days: Numbers, counts: Numbers, t: int, delay: int) -
     )  # fmt: skip
 
 
-def _frauds(labels: Numbers, t: int) -> list[int]:
+def _frauds(labels: Numbers, t: int) -> Sequence[int]:
     """Return the times of payments that are known as fraud at a time."""
+    if 0 not in labels[3::4]:  # nothing was taken back: each payment is named once
+        known = labels[1::4]
+        if max(known) <= t:
+            return labels[::4]
+        return [at for at, when in zip(labels[::4], known, strict=True) if when <= t]
     said: dict[int, tuple[int, int, int]] = {}
-    for at, known, payment, fraud in zip(labels[::4], labels[1::4], labels[2::4], labels[3::4], strict=True):
-        if known <= t:
+    for at, when, payment, fraud in zip(labels[::4], labels[1::4], labels[2::4], labels[3::4], strict=True):
+        if when <= t:
             before = said.get(payment)
-            if before is None or known >= before[0]:
-                said[payment] = (known, fraud, at)
+            if before is None or when >= before[0]:
+                said[payment] = (when, fraud, at)
     return [at for _, fraud, at in said.values() if fraud]
 
 
