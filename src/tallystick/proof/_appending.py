@@ -196,6 +196,8 @@ class Appending:
             if salted:
                 self._keep(sealed, first + start, first + start + len(part))
             leaves += self._store.commit(part, self._sign)
+            if salted:
+                self._payloads().committed(self._store.head.size)
         self._committed(self._store.head)
         start = 0
         for batch in batches:

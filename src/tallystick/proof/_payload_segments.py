@@ -76,6 +76,7 @@ class PayloadSegments:
         self._firsts: list[int] = []
         self._end = 0  # where the last segment goes on
         self._covered = 0  # entries whose places are written
+        self._settled = (0, 0, 0)  # what a mark may say: entries that are durable, last segment, its end
         self._synced = 0
         self._sound = write  # False when an operation failed, or runs
         if write:
@@ -111,8 +112,7 @@ class PayloadSegments:
             self._names.discard(self._path(first).name)
             self._firsts.remove(first)
         covered, segment, end = self._read_mark()
-        covered = min(covered, size)
-        wrong = False
+        wrong, covered = covered > size, min(covered, size)
         for position, first in enumerate(self._firsts):
             stop = self._firsts[position + 1] if position + 1 < len(self._firsts) else size
             last = first == self._firsts[-1]
@@ -131,11 +131,14 @@ class PayloadSegments:
             self._places.truncate(_HEAD + 8 * size)
             wrong = True
         self._covered = size
+        self._settle(size)
         if wrong or size - covered >= SYNC_INTERVAL:
             if self._firsts and self._has(self._firsts[-1]):
                 # A mark must not lie behind what only the system's memory holds.
                 self._file(self._firsts[-1]).sync()
             self._sync_places()
+            # A mark that told of more than there is must not come back.
+            self._places.sync()
         else:
             self._synced = covered
 
@@ -215,8 +218,18 @@ class PayloadSegments:
         """Make all that was written durable."""
         self._file(self._firsts[-1]).sync()
         self._sound = True
-        if self._covered - self._synced >= SYNC_INTERVAL:
+
+    def committed(self, size: int) -> None:
+        """Hear that all entries below ``size`` are durable: a mark may tell of them now, not before.
+
+        A mark ahead of the entries would let the next ones of these places be believed after a crash, not looked at.
+        """
+        self._settle(size)
+        if size - self._synced >= SYNC_INTERVAL:
             self._sync_places()
+
+    def _settle(self, size: int) -> None:
+        self._settled = (size, self._firsts[-1] if self._firsts else 0, self._end)
 
     def _file_for(self, segment: int, first: int) -> File:
         if self._firsts and self._firsts[-1] >= segment and self._has(self._firsts[-1]):
@@ -234,13 +247,13 @@ class PayloadSegments:
         return self._file(segment)
 
     def _sync_places(self) -> None:
-        """Sync the places of entries whose payloads are durable, then say so; a mark may be old, never too new."""
+        """Sync the places of durable entries, then say so; a mark may be old, never too new."""
         assert self._places is not None
         self._sound = False
         self._places.sync()
-        cell = _MARK.pack(self._covered, self._firsts[-1] if self._firsts else 0, self._end)
+        cell = _MARK.pack(*self._settled)
         self._places.pwrite(cell + crc32(cell).to_bytes(4, "big") + bytes(4), len(_PLACES_MAGIC))
-        self._synced, self._sound = self._covered, True
+        self._synced, self._sound = self._settled[0], True
 
     # --- reading
 
@@ -353,7 +366,7 @@ class PayloadSegments:
     def close(self) -> None:
         """Close all files; mark what is on the disk, so that the next opening need not look at it again."""
         try:
-            if self._sound and self._covered > self._synced:
+            if self._sound and self._settled[0] > self._synced:
                 # Without the mark the next opening derives more, and that is all.
                 with suppress(StorageError):
                     self._sync_places()

@@ -112,6 +112,10 @@ class Payloads:
             self._segments.write(sealed, first=first, stop=stop, segment=segment)
             self._segments.sync()
 
+    def committed(self, size: int) -> None:
+        """Hear that all entries below ``size``, whose payloads were kept, are durable themselves."""
+        self._segments.committed(size)
+
     def read(self, ref: PayloadRef, index: int) -> tuple[Any, bytes]:
         """Decrypt what a statement commits to.
 

@@ -67,6 +67,7 @@ class Shelf:
         store.keep(sealed, first=first, stop=first + len(drafts), segment=segment)
         if not lost:
             self.entries += refs
+            store.committed(len(self.entries))
         return refs
 
     def read(self, store: Payloads, index: int) -> object:

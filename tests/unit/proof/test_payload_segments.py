@@ -171,7 +171,11 @@ def test_a_place_of_another_entry_gives_nothing_away(shelf: Shelf) -> None:
         store.read(ref, 2)
 
 
-def test_a_power_loss_at_any_point_loses_nothing_that_was_kept(files: ForgetfulFiles) -> None:
+@pytest.mark.parametrize("interval", [2, 5, 16_384])
+def test_a_power_loss_at_any_point_loses_nothing_that_was_kept(
+    files: ForgetfulFiles, monkeypatch: pytest.MonkeyPatch, interval: int
+) -> None:
+    monkeypatch.setattr("tallystick.proof._payload_segments.SYNC_INTERVAL", interval)
     point, finished = 0, False
     while not finished:
         machine = files.copy()
@@ -191,6 +195,33 @@ def test_a_power_loss_at_any_point_loses_nothing_that_was_kept(files: ForgetfulF
             check(after, after.open(seed="later"))
         point += 1
     assert point > 30
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_no_mark_tells_of_entries_that_were_never_durable(files: ForgetfulFiles, lost: int) -> None:
+    """The same places are given twice: first to entries that a crash takes, then to others that stay."""
+    shelf = Shelf(files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tallystick.proof._payload_segments.SYNC_INTERVAL", 1)
+        store = shelf.open()
+        shelf.keep(store, content(0))
+        shelf.keep(store, *[b"never acknowledged"] * lost, lost=True)
+        store.close()
+    after = on(files.after_power_loss(everything=True), shelf)
+    filled(after, 4, close=False)
+    machine = after.files
+    assert isinstance(machine, ForgetfulFiles)
+    again = on(machine.after_power_loss(), after)
+    check(again, again.open(seed="again"))
+
+
+def test_a_mark_that_tells_of_too_much_is_written_anew(shelf: Shelf, files: ForgetfulFiles) -> None:
+    filled(shelf, 8)
+    rolled_back = on(files, shelf)
+    del rolled_back.entries[6:]
+    filled(rolled_back, 8, close=False)
+    again = on(files.after_power_loss(), rolled_back)
+    check(again, again.open(seed="again"))
 
 
 def filled_until_it_fails(shelf: Shelf) -> None:
