@@ -161,7 +161,9 @@ def test_options_that_do_not_fit_the_data_are_refused(more: dict) -> None:
         make_examples(GOOD_X, GOOD_Y, **more)
 
 
-@pytest.mark.parametrize("more", [{"depth": 0}, {"depth": 9}, {"trees": 0}, {"rate": 0.0}, {"rate": 1.5}, {"columns": 0.0}])
+@pytest.mark.parametrize(
+    "more", [{"depth": 0}, {"depth": 9}, {"trees": 0}, {"rate": 0.0}, {"rate": 1.5}, {"columns": 0.0}]
+)
 def test_trees_out_of_range_are_refused(more: dict) -> None:
     fit_trees(GOOD_X, GOOD_Y, trees=1, depth=1, least_rows=2)
     with pytest.raises(ModelInputError):
