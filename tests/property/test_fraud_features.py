@@ -270,6 +270,17 @@ def test_a_long_dense_stream_has_the_features_of_the_definition(seed: int) -> No
     assert check(steps, REAL) == 200
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_dense_stream_with_late_payments_has_them_where_memory_is_bounded(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, bound in SMALL.items():
+        monkeypatch.setattr(_records, name, bound)
+    behind = [0, 0, 60, 300, 5_000, 90_000, 3 * DAY, 9 * DAY]
+    steps = stream(random.Random(seed), 250, [0, 5, 60, 900, 9 * HOUR], behind)
+    assert check(list(steps), SMALL) == 250
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(2, 30))
 def test_nothing_that_comes_later_changes_what_a_payment_saw(dice: random.Random, count: int) -> None:
