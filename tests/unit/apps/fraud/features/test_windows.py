@@ -108,6 +108,16 @@ def test_a_fraud_that_is_taken_back_counts_no_more_from_then_on() -> None:
     assert one(windows, pay(3, START + 3 * HOUR))["payee_frauds_30d"] == 0
 
 
+def test_a_fraud_counts_from_the_second_in_which_it_was_known_whatever_is_known_later() -> None:
+    windows = Windows()
+    payments = [pay(1), pay(2)]
+    windows.take(payments)
+    windows.learn([Label(payments[0], True, START + HOUR), Label(payments[1], True, START + 2 * HOUR)])
+    times = (HOUR - SECOND, HOUR, 2 * HOUR - SECOND, 2 * HOUR)
+    rows = [one(windows, pay(9, START + time))["payee_frauds_30d"] for time in times]
+    assert rows == [0, 1, 1, 2]
+
+
 def test_labels_of_places_that_nobody_knows_are_dropped() -> None:
     windows = Windows()
     windows.learn([Label(pay(1, terminal="t"), True, START + HOUR)])
