@@ -39,10 +39,12 @@ def features(scale: float = 1.0) -> list[Row]:
     windows.take(rest)
     history = (time.process_time() - before) / len(rest)
     spent = []
+    before = time.process_time()
     for payment in one:
-        start = time.process_time_ns()
+        start = time.perf_counter_ns()
         windows.take([payment])
-        spent.append(time.process_time_ns() - start)
+        spent.append(time.perf_counter_ns() - start)
+    each = (time.process_time() - before) / len(one) * 1e6
     gc.enable()
     p50, p99 = np.percentile(np.array(spent) / 1000, [50, 99]).tolist()
     began = time.process_time()
@@ -51,7 +53,9 @@ def features(scale: float = 1.0) -> list[Row]:
     Windows.parse_state(state)
     columns = float(len(windows.names))
     return [
-        Row("fraud-features/one", p50, "us", 60, "<=", {"p99": p99, "columns": columns}),
+        Row(
+            "fraud-features/one", each, "us", 60, "<=", {"wall p50": p50, "wall p99": p99, "columns": columns}
+        ),
         Row("fraud-features/200,000", history * PAYMENTS, "s", 12, "<=", {"us each": history * 1e6}),
         Row("fraud-features/state", formatted, "s", 2, "<=", {"MB": len(state) / MEGABYTE}),
     ]
