@@ -56,7 +56,6 @@ def serve(
 
     Reads fraud.toml in the workspace: models, thresholds, rules. Without it the default rules decide alone.
     """
-    from tallystick.apps.fraud.features import Windows
     from tallystick.apps.fraud.serving import FraudSettings, Serving
     from tallystick.server import FraudService, ServerSettings, create_app
     from tallystick.server import serve as run
@@ -65,7 +64,7 @@ def serve(
     known = _read_keys(workspace)
     with open_node(workspace) as node, _Log(log) as written:
         with out.waiting("bringing the windows up to date"):
-            serving = Serving(node, settings, features=Windows())
+            serving = Serving(node, settings, features=settings.features.open())
         try:
             serving.start(verify=verify, anchor_s=anchor_s or None)
             service = FraudService(

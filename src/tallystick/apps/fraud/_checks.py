@@ -14,9 +14,7 @@ import hashlib
 import struct
 from collections.abc import Mapping
 
-from tallystick.apps.fraud.deciding import RuleBook
-from tallystick.apps.fraud.deciding._judging import outcome
-from tallystick.apps.fraud.deciding._sealed import unpacked
+from tallystick.apps.fraud.deciding import RuleBook, outcome, unpacked
 from tallystick.errors import EvidenceError, InputError, StorageError, VerificationError
 from tallystick.models import parse_model
 from tallystick.proof import HopCheck, Resolve, Traced

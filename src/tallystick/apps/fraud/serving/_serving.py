@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from tallystick.apps.fraud.casework import Cases
-from tallystick.apps.fraud.deciding import Audit, Decision, Detectors, Engine, default_rules
+from tallystick.apps.fraud.deciding import DECISION_KINDS, Audit, Decision, Detectors, Engine, default_rules
 from tallystick.apps.fraud.features import FeatureSource, Signals
 from tallystick.errors import TallystickError
 from tallystick.proof import Clock, system_clock
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Serving"]
 
 STATE: Final = "fraud"  # directory of the engine's snapshots in a workspace
-DECISIONS: Final = ("decision.made", "decision.ruled")
 OPENED: Final = "case.opened"
 OVERLAP: Final = 512  # entries before the last case that are looked through again at the start
 CASES_EVERY_S: Final = 0.2
@@ -175,7 +174,7 @@ class Serving:
         for entry in newest:
             last = max(journal.index(decision) for decision in entry.statement.links["decision"])
         alerts = []
-        for entry in journal.entries(max(0, last - OVERLAP), kinds=DECISIONS):
+        for entry in journal.entries(max(0, last - OVERLAP), kinds=DECISION_KINDS):
             try:
                 content = journal.payload(entry.id)
             except TallystickError:  # it was erased: there is nothing left to judge

@@ -40,6 +40,7 @@ from typing import Any, Final, TypeVar, cast
 
 from tallystick.apps.fraud.casework import CaseDeadlines
 from tallystick.apps.fraud.deciding import DecisionPolicy, EngineSettings, PaymentRule, parse_rules
+from tallystick.apps.fraud.features import FeatureSettings
 from tallystick.errors import ConfigurationError, ModelInputError, UnknownFormatError
 
 __all__ = ["FRAUD_FILE", "FraudSettings", "ModelSettings"]
@@ -47,7 +48,7 @@ __all__ = ["FRAUD_FILE", "FraudSettings", "ModelSettings"]
 FRAUD_FILE: Final = "fraud.toml"
 MAX_FILE_BYTES: Final = 256 * 1024
 _MAX: Final = 2**53 - 1
-_TABLES: Final = ("version", "permit", "models", "policy", "engine", "cases", "rules")
+_TABLES: Final = ("version", "permit", "models", "policy", "engine", "cases", "features", "rules")
 Section = TypeVar("Section")
 
 
@@ -89,6 +90,7 @@ class FraudSettings:
         engine: sizes and limits.
         cases: how long people have.
         permit: statement that permits these decisions.
+        features: how windows are opened.
     """
 
     models: ModelSettings | None = None
@@ -97,6 +99,7 @@ class FraudSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     cases: CaseDeadlines = field(default_factory=CaseDeadlines)
     permit: str = ""
+    features: FeatureSettings = field(default_factory=FeatureSettings)
 
     @classmethod
     def read(cls, directory: Path) -> FraudSettings:
@@ -147,6 +150,7 @@ class FraudSettings:
             found["policy"] = _section("policy", said["policy"], DecisionPolicy)
         found["engine"] = _section("engine", said.get("engine", {}), EngineSettings)
         found["cases"] = _section("cases", said.get("cases", {}), CaseDeadlines)
+        found["features"] = _section("features", said.get("features", {}), FeatureSettings)
         if type(said.get("permit", "")) is not str:
             raise ConfigurationError("permit must be the id of a statement")
         if "rules" in said:

@@ -70,9 +70,9 @@ class Bank:
         self.record_many([Draft("label.reported", {}, fields=fields)])
 
     def decide(self, action: str, number: int = 1) -> Alerted:
-        payment = Payment(f"p{number}", START - 1, 5_000, "EUR", "c1", "m1")
+        payment = Payment(f"payment-{number}", START - 1, 5_000, "EUR", "customer-1", "merchant-1")
         fields = {"answer": action, "payment": payment.record()}
-        draft = Draft("decision.made", {"level": "L0", "model": MODEL}, fields=fields, subject="c1")
+        draft = Draft("decision.made", {"level": "L0", "model": MODEL}, fields=fields, subject="customer-1")
         return Alerted(action, self.record_many([draft])[0].id)
 
     def alert(self, action: str) -> str:
@@ -103,21 +103,21 @@ def test_every_alert_opens_one_case_and_an_approval_none(bank: Bank) -> None:
 
 def test_a_hold_is_released_by_two_persons_and_its_label_follows(bank: Bank) -> None:
     decision = bank.alert("hold")
-    assert bank.cases.judge(decision, by="ana", outcome="genuine").state(bank.now) == "half judged"
+    assert bank.cases.judge(decision, by="reviewer ana", outcome="genuine").state(bank.now) == "half judged"
     assert bank.labels == []
-    case = bank.cases.judge(decision, by="ben", outcome="genuine")
+    case = bank.cases.judge(decision, by="reviewer ben", outcome="genuine")
     assert (case.settled_as, case.in_force(bank.now)) == ("genuine", "approve")
     assert bank.oversight.in_force(decision) == "approve"
-    assert bank.labels == [("p1", False, "case")]
+    assert bank.labels == [("payment-1", False, "case")]
 
 
 def test_one_person_cannot_be_four_eyes(bank: Bank) -> None:
     decision = bank.alert("hold")
-    bank.cases.judge(decision, by="ana", outcome="genuine")
+    bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
     with pytest.raises(AccessDeniedError, match="four eyes"):
-        bank.cases.judge(decision, by="ana", outcome="genuine")
+        bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
     with pytest.raises(ModelInputError, match="blanks"):
-        bank.cases.judge(decision, by="ana ", outcome="genuine")
+        bank.cases.judge(decision, by="reviewer ana ", outcome="genuine")
     assert bank.cases.find(decision).in_force(bank.now) == "hold"
 
 
@@ -125,17 +125,17 @@ def test_one_person_cannot_be_four_eyes(bank: Bank) -> None:
 def test_one_person_may_call_a_payment_fraud(bank: Bank, action: str) -> None:
     decision = bank.alert(action)
     if action != "review":
-        bank.cases.judge(decision, by="ana", outcome="genuine")
-    case = bank.cases.judge(decision, by="ben", outcome="fraud")
+        bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
+    case = bank.cases.judge(decision, by="reviewer ben", outcome="fraud")
     assert case.settled_as == "fraud"
-    assert bank.labels == [("p1", True, "case")]
+    assert bank.labels == [("payment-1", True, "case")]
     # Only what still waits is stopped by that; what went on went on, what was refused stays refused.
     assert bank.oversight.in_force(decision) == ("decline" if action == "hold" else action)
 
 
 def test_a_payment_that_went_on_is_called_genuine_by_one_person(bank: Bank) -> None:
     decision = bank.alert("review")
-    assert bank.cases.judge(decision, by="ana", outcome="genuine").settled_as == "genuine"
+    assert bank.cases.judge(decision, by="reviewer ana", outcome="genuine").settled_as == "genuine"
     assert "decision.overridden" not in bank.kinds()
 
 
@@ -147,61 +147,61 @@ def test_a_hold_that_nobody_settles_in_time_is_refused(bank: Bank) -> None:
     assert bank.cases.queue() == []
     assert [case.decision for case in bank.cases.queue(settled=True)] == [decision]
     with pytest.raises(InputError, match="not settled in time"):
-        bank.cases.judge(decision, by="ana", outcome="genuine")
+        bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
 
 
 def test_a_settled_case_stays_settled(bank: Bank) -> None:
     decision = bank.alert("review")
-    bank.cases.judge(decision, by="ana", outcome="fraud")
+    bank.cases.judge(decision, by="reviewer ana", outcome="fraud")
     with pytest.raises(ConflictError, match="settled as fraud"):
-        bank.cases.judge(decision, by="ben", outcome="genuine")
+        bank.cases.judge(decision, by="reviewer ben", outcome="genuine")
 
 
 def test_no_other_outcome_is_taken_and_nothing_is_stated(bank: Bank) -> None:
     decision, before = bank.alert("hold"), bank.journal.size
     with pytest.raises(InputError, match="outcome must be"):
-        bank.cases.judge(decision, by="ana", outcome="perhaps")
+        bank.cases.judge(decision, by="reviewer ana", outcome="perhaps")
     with pytest.raises(InputError, match="note must have"):
-        bank.cases.judge(decision, by="ana", outcome="fraud", note="x" * 2001)
+        bank.cases.judge(decision, by="reviewer ana", outcome="fraud", note="x" * 2001)
     assert bank.journal.size == before
 
 
 def test_a_customers_appeal_takes_the_case_out_of_one_persons_hands(bank: Bank) -> None:
     decision = bank.alert("decline")
-    bank.oversight.appeal(decision, by="customer 1", subject="c1")
+    bank.oversight.appeal(decision, by="customer 1", subject="customer-1")
     with pytest.raises(AccessDeniedError, match="appeal"):
-        bank.cases.judge(decision, by="ana", outcome="genuine")
+        bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
 
 
 def test_a_restart_computes_the_same_cases(bank: Bank) -> None:
     first, second = bank.alert("hold"), bank.alert("decline")
-    bank.cases.take(first, by="ana")
-    bank.cases.judge(first, by="ana", outcome="genuine")
-    bank.cases.judge(second, by="ana", outcome="fraud")
+    bank.cases.take(first, by="reviewer ana")
+    bank.cases.judge(first, by="reviewer ana", outcome="genuine")
+    bank.cases.judge(second, by="reviewer ana", outcome="fraud")
     before = bank.cases.queue(settled=True)
     bank.restart()
     assert bank.cases.queue(settled=True) == before
-    assert bank.cases.find(first).taken_by == "ana"
-    assert bank.cases.judge(first, by="ben", outcome="genuine").settled_as == "genuine"
+    assert bank.cases.find(first).taken_by == "reviewer ana"
+    assert bank.cases.judge(first, by="reviewer ben", outcome="genuine").settled_as == "genuine"
 
 
 def test_what_a_crash_left_unstated_is_stated_once(bank: Bank) -> None:
     decision = bank.alert("hold")
-    bank.cases.judge(decision, by="ana", outcome="genuine")
+    bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
     bank.fails = True
     with pytest.raises(OSError, match="power"):
-        bank.cases.judge(decision, by="ben", outcome="genuine")
+        bank.cases.judge(decision, by="reviewer ben", outcome="genuine")
     bank.fails = False
     bank.restart()
     assert bank.cases.settle_missing() == 1
     assert bank.cases.settle_missing() == 0
-    assert bank.labels == [("p1", False, "case")]
+    assert bank.labels == [("payment-1", False, "case")]
     assert bank.kinds().count("decision.overridden") == 1
 
 
 def test_no_person_and_no_payment_stands_in_what_everybody_may_read(bank: Bank) -> None:
     decision = bank.alert("hold")
-    bank.cases.take(decision, by="ana")
-    bank.cases.judge(decision, by="ana", outcome="fraud", note="called the customer")
+    bank.cases.take(decision, by="reviewer ana")
+    bank.cases.judge(decision, by="reviewer ana", outcome="fraud", note="called the customer")
     written = b"".join(entry.bytes for entry in bank.journal.entries())
-    assert all(word not in written for word in (b"ana", b"p1", b"called", b'"fraud"'))
+    assert all(word not in written for word in (b"reviewer", b"payment-1", b"called the", b'"fraud"'))
