@@ -25,6 +25,7 @@ OWN_FIELDS: Final = (
     "id", "at", "amount", "currency", "customer", "payee", "channel", "card", "terminal", "device",
 )  # fmt: skip
 SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+CHAIN_DEPTH: Final = 4  # up to which a contract executes trees
 _Days = {"min": 1, "max": 3650}
 
 
@@ -108,15 +109,18 @@ def train(
 
     Days to learn from, days until labels are known, days to judge by, never a random split.
     """
-    from tallystick.apps.fraud.training import Growth, Protocol, read_history, train_detector
+    from dataclasses import replace
 
+    from tallystick.apps.fraud.training import DEEP, Growth, Protocol, read_history, train_detector
+
+    growth = replace(Growth() if depth <= CHAIN_DEPTH else DEEP, trees=trees, depth=depth)
     protocol = Protocol(train_days, delay_days, test_days, not keep_known)
     mapping = history_mapping(columns, label, time_unit, time_start)
     with out.waiting("reading"):
         history = read_history(data, mapping, delay_days=delay_days)
     with out.waiting("computing features, training"):
         trained = train_detector(
-            history, protocol=protocol, growth=Growth(trees=trees, depth=depth), name="fraud", budget=budget,
+            history, protocol=protocol, growth=growth, name="fraud", budget=budget,
             seed=seed,
         )  # fmt: skip
     report = {**trained.report(), **_policy(trained, budget), "file": str(output), "skipped": history.skipped}

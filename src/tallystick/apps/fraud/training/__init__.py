@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from ._detector import Growth, fit_detector
+from ._detector import DEEP, Growth, fit_detector
 from ._matrix import make_features
 from ._protocol import Protocol, TimeSplit, time_split
 from ._quality import Quality, draw_intervals, measure_quality
@@ -26,6 +26,7 @@ from ._shared import Exchange, shared_columns
 from ._table import History, Trained, read_history, score, train_detector
 
 __all__ = [
+    "DEEP",
     "Exchange",
     "Growth",
     "History",
