@@ -26,7 +26,7 @@ ARMS: Final = ("alone", "with the list", "with federated features")
 WHAT: Final = (
     "each bank's own payments, labels and model",
     "the same model; a payee on the shared list comes first",
-    "a model of each bank that also reads the list and the shared risk of terminals and payees",
+    "the list, and a model of each bank that also reads the shared risk of terminals and payees",
 )
 BUDGET: Final = 0.005  # share of payments that may raise an alert
 GAP: Final = 7 * DAY  # before the replay: what is younger is hardly reported yet
@@ -134,9 +134,10 @@ def score_replay(history: History, together: Together, learned: BankLearned, num
     own, _ = make_features(after, late, windows)
     shared = together.signals[number].look(after)
     alone = _scores(learned.local, own)
-    # On the list means before everybody who is not, among each other by score.
-    listed = alone + np.where(shared[:, 0] > 0, np.int64(2) ** 40, 0)
-    learned.scores = [alone, listed, _scores(learned.federated, np.hstack([own, shared]))]
+    # A rule of all banks: a listed payee comes before everybody who is not, among each other by score.
+    first = np.where(shared[:, 0] > 0, np.int64(2) ** 40, 0)
+    federated = _scores(learned.federated, np.hstack([own, shared]))
+    learned.scores = [alone, alone + first, federated + first]
 
 
 def _labels(bank: BankHistory, until: int) -> list[Label]:

@@ -193,6 +193,7 @@ class _Pilot:
             self.moment = Moment(self.history.since)
             self.together = Together(self.consortium, self.history, self.moment)
             self.closing.callback(self.together.close)
+            self.together.look_up_history()
             self.together.advance(self.history.start)
             rounds, reports = self.together.rounds, sum(self.together.reports)
             say(f"epoch opened by 3 banks; {reports} reports, {rounds} masked sums before the replay")
