@@ -36,7 +36,7 @@ from ._together import Together
 
 __all__ = ["Replay", "Replayed", "Reviewed"]
 
-CHUNK: Final = 96  # payments that are on their way at once, over all banks
+CHUNK: Final = 36  # payments that are on their way at once, over all banks
 SETTINGS: Final = EngineSettings(snapshot_every=0)
 DEADLINES: Final = CaseDeadlines(hold_s=4 * 3_600, review_s=5 * 86_400)
 EDGES_MS: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
@@ -307,6 +307,7 @@ class Replay:
                 name: whole.actions.get(name, 0) for name in ("approve", "review", "hold", "decline")
             },
             "decisions": whole.decisions,
+            "in_flight": CHUNK,
             "histogram": [[label, int(count)] for label, count in zip(labels, counts, strict=True) if count],
             "p50_ms": found["p50_ms"],
             "p99_ms": found["p99_ms"],
