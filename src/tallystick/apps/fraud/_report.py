@@ -88,7 +88,11 @@ def _figures(summary: Data) -> list[Figure]:
             "99 of 100 decisions took less",
             f"{replay['rate']:,.0f} a second on {summary['machine']}",
         ),
-        Figure(waited, "from a report to a hold at another bank", "median; decision time is apart from it"),
+        Figure(
+            waited,
+            "from a report to a hold at another bank",
+            "median, nearly all of it waiting for that payment",
+        ),
         Figure(f"{caught} of {len(forged)}", "forgeries caught", "each named in the table below"),
     ]
 
