@@ -314,8 +314,12 @@ def test_the_shell_completes_commands() -> None:
     assert done.stdout.split() == ["verify"]
 
 
+# Whoever runs the tests in the background has Ctrl-C ignored, and children inherit that.
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tallystick.cli import main; main()"
+
+
 def test_several_workspaces_share_a_chain_that_is_served(place: Path, capsys: Said) -> None:
-    program = [sys.executable, "-u", "-c", "from tallystick.cli import main; main()"]
+    program = [sys.executable, "-u", "-c", HEARS_CTRL_C]
     words = ["chain", "serve", "shared.chain", "--create", "--port", "0", "--json"]
     with subprocess.Popen([*program, *words], stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None

@@ -121,7 +121,8 @@ def test_a_watcher_looks_until_it_is_told_to_end(capsys: Said, place: Path) -> N
         sys.executable,
         "-u",
         "-c",
-        "from tallystick.cli import main; main()",
+        # Whoever runs the tests in the background has Ctrl-C ignored, and children inherit that.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tallystick.cli import main; main()",
         "oracle",
         "watch",
         "-w",
