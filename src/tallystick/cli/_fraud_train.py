@@ -130,7 +130,7 @@ def train(
     _say(out, trained, report, output)
     if published:
         out.line(f"published {published}, with its evaluation")
-    _write_settings(out, report, published, output)
+    _write_settings(out, report, published, output, workspace)
     out.next(
         f"tallystick fraud serve -w {workspace}"
         if published
@@ -199,16 +199,22 @@ def _say(out: Output, trained: Trained, report: dict[str, Any], output: Path) ->
     out.line(f"hash  {trained.fitted.model.hash}")
 
 
-def _write_settings(out: Output, report: dict[str, Any], published: str, output: Path) -> None:
-    """Write the settings by which the service decides with this model, where there are none yet."""
+def _write_settings(
+    out: Output, report: dict[str, Any], published: str, output: Path, workspace: Path
+) -> None:
+    """Write the settings by which the service decides with this model, where there are none yet.
+
+    A published model's go where the service looks for them; others stand beside the model.
+    """
     named = [f'champion = "{published}"']
     if not published:
         named = [f'champion_file = "{output.name}"', f'champion_hash = "{report["model"]}"']
     policy = [f"{name} = {value}" for name, value in sorted(report["policy"].items(), reverse=True)]
     lines = ["version = 1", "", "[models]", *named, "", "[policy]", *policy]
-    file = output.with_suffix(".toml")
+    file = workspace / "fraud.toml" if published else output.with_suffix(".toml")
     if file.exists():
         out.note(f"{file} is there already and stays; the thresholds stand in {output.with_suffix('.json')}")
         return
     write_out(file, ("\n".join(lines) + "\n").encode())
-    out.line(f"{file}: model and thresholds for the service; a workspace has it as fraud.toml")
+    hint = "" if published else "; a workspace has it as fraud.toml"
+    out.line(f"{file}: model and thresholds for the service{hint}")

@@ -91,10 +91,15 @@ def test_settings_that_are_there_already_are_not_replaced(capsys: Said, place: P
 
 
 @pytest.mark.slow
-def test_a_detector_is_published_with_its_evaluation(capsys: Said) -> None:
+def test_a_detector_is_published_with_its_evaluation_and_the_service_decides_with_it(
+    capsys: Said, place: Path
+) -> None:
     typed(capsys, SIMULATE)
     typed(capsys, "init a --name A")
     assert "published fraud@1" in typed(capsys, f"{TRAIN} --publish -w a")
+    settings = FraudSettings.read(place / "a")
+    assert settings.models is not None
+    assert settings.models.champion == "fraud@1"
     [version] = as_json(capsys, "model list -w a")
     assert version["name"] == "fraud"
     assert len(version["evaluations"]) == 1
