@@ -129,8 +129,7 @@ def oracle(
     "fraud",
     example="tallystick pilot fraud\n"
     "tallystick pilot fraud --payments 60000 --seed 7 --out trial\n"
-    "tallystick pilot fraud --data cards.csv --columns amount=Amount,at=Time,customer=Card,payee=Merchant,"
-    "currency==EUR,fraud=Class",
+    "tallystick pilot fraud --data cards.csv --columns at=T,amount=A,fraud=F,…",
 )
 def fraud(
     out: Output,
