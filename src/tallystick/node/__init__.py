@@ -15,6 +15,7 @@ from ._fitting import FAMILIES, fit
 from ._founding import found, found_models, found_oracle, seat_of
 from ._judging import Judged
 from ._membership import Membership
+from ._migrating import Moved, found_elsewhere, migrate, moving_to
 from ._models import OwnModels
 from ._node import Node
 from ._oracle import OracleDealings
@@ -39,6 +40,7 @@ __all__ = [
     "Hold",
     "Judged",
     "Membership",
+    "Moved",
     "Node",
     "OracleDealings",
     "OversightSettings",
@@ -59,9 +61,12 @@ __all__ = [
     "format_ask",
     "format_card_file",
     "found",
+    "found_elsewhere",
     "found_models",
     "found_oracle",
     "make_policy",
+    "migrate",
+    "moving_to",
     "parse_ask",
     "parse_card_file",
     "passphrase_given",

@@ -237,9 +237,13 @@ class Anchoring:
 
 
 def collect_claims(workspace: Workspace, chain: Chain, anchors: Anchors, journal: bytes) -> list[AnchorClaim]:
-    """Write down what the chain has and `anchors.json` has not; what is new, ascending by size."""
+    """Write down what the chain has and `anchors.json` has not; what is new, ascending by size.
+
+    One head may stand on two chains: what another chain has of this journal says nothing about this one.
+    """
     known = read_claims(workspace.anchors)
-    sizes = {claim.size for claim in known}
+    place = (chain.chain_id, chain.genesis, anchors.address)
+    sizes = {claim.size for claim in known if (claim.chain_id, claim.genesis, claim.contract) == place}
     fresh = []
     for anchoring in anchors.history(journal):
         if anchoring.size in sizes:
@@ -272,15 +276,23 @@ def with_proof(
         size: of the receipt's head.
 
     Returns:
-        An anchor of that very head if there is one, else the first that covers the statement, else None.
+        An anchor of that very head if there is one, else the first that covers the statement, else None; one on
+        the chain of the newest anchor before one on a chain that the journal moved away from.
     """
     # A restored journal may stand below what the chain has of it: from there no proof can be made.
     covering = [claim for claim in claims if index < claim.size <= journal.size]
     if not covering:
         return None
+    # The first anchor after a move has the size of the last one before it, and stands behind it in the file.
+    newest = covering[-1]
+    covering = [claim for claim in covering if _same_chain(claim, newest)]
     claim = next((claim for claim in covering if claim.size == size), covering[0])
     old, new = sorted((claim.size, size))
     return replace(claim, consistency=() if old == new else tuple(journal.consistency(old, new)))
+
+
+def _same_chain(one: AnchorClaim, other: AnchorClaim) -> bool:
+    return (one.chain_id, one.genesis, one.contract) == (other.chain_id, other.genesis, other.contract)
 
 
 def anchor_policy(settings: ChainSettings | None, endpoints: Mapping[str, str]) -> AnchorPolicy | None:

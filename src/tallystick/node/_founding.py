@@ -10,6 +10,7 @@ from tallystick.proof import chain_address, journal_id
 
 from ._node import Node
 from ._peers import CardFile
+from ._workspace import Workspace
 
 if TYPE_CHECKING:
     from tallystick.chain import Chain, Outbox, Seat
@@ -29,7 +30,14 @@ def seat_of(cards: Sequence[Card]) -> Seat:
     )
 
 
-def found(node: Node, chain: Chain, members: Sequence[CardFile], *, threshold: int) -> tuple[str, str]:
+def found(
+    node: Node,
+    chain: Chain,
+    members: Sequence[CardFile],
+    *,
+    threshold: int,
+    workspace: Workspace | None = None,
+) -> tuple[str, str]:
     """Deploy `Members` with these founders, and `Anchors` that asks it.
 
     Running it again after a crash goes on where it stopped: the outbox sends each contract once.
@@ -39,6 +47,7 @@ def found(node: Node, chain: Chain, members: Sequence[CardFile], *, threshold: i
         chain: where.
         members: the founders' cards, the node's own included if it takes part.
         threshold: how many members must approve, a majority.
+        workspace: where the outbox is kept; the node's own when None.
 
     Returns:
         Addresses of `Members` and `Anchors`.
@@ -46,7 +55,7 @@ def found(node: Node, chain: Chain, members: Sequence[CardFile], *, threshold: i
     from tallystick.chain import Anchors, Members
 
     seats = [seat_of(member.cards) for member in members]
-    with _outbox(node, chain) as outbox:
+    with _outbox(node, chain, workspace) as outbox:
         contract = outbox.send("found/members", Members.deploy_call(seats, threshold=threshold)).contract
         return contract, outbox.send("found/anchors", Anchors.deploy_call(contract)).contract
 
@@ -81,11 +90,12 @@ def found_oracle(node: Node, chain: Chain, *, models: str) -> str:
 
 
 @contextmanager
-def _outbox(node: Node, chain: Chain) -> Iterator[Outbox]:
+def _outbox(node: Node, chain: Chain, workspace: Workspace | None = None) -> Iterator[Outbox]:
     from tallystick.chain import Account, Outbox
 
     account = Account(node.party.secret("chain"))
     if chain.is_local and chain.balance(account.address) == 0:
         chain.fund(account.address)
-    with Outbox(node.workspace.outbox(account.address), chain, account=account) as outbox:
+    path = (workspace or node.workspace).outbox(account.address)
+    with Outbox(path, chain, account=account) as outbox:
         yield outbox

@@ -227,6 +227,7 @@ class Node(Deciding):
             self.share_chain(None)  # what is shared is the chain that was set before
         self.settings = replace(self.settings, chain=chain)
         write_small(self.workspace.path / SETTINGS_FILE, self.settings.format(self.workspace.path).encode())
+        self._claims = read_claims(self.workspace.anchors)
 
     def close(self) -> None:
         """Close the journal and give its lock back."""

@@ -8,6 +8,7 @@
       witness.json        heads of other journals that this party has cosigned
       outbox-….sqlite     what was sent to the chain, and what still has to be
       anchors.json        own heads that stand on the chain
+      moving/             a move to another chain that is not over: its settings, outbox and anchored heads
       models/             model files, each under its hash
       openings/           inputs of oracle requests that this party may see, with what opens their commitment
       followed-….json     how far an oracle node or a watcher has followed the chain
@@ -65,6 +66,11 @@ class Workspace:
     def anchors(self) -> Path:
         """Own heads on the chain."""
         return self.path / "anchors.json"
+
+    @property
+    def moving(self) -> Path:
+        """The directory of a move to another chain that is not over."""
+        return self.path / "moving"
 
     @property
     def models(self) -> Path:

@@ -163,6 +163,11 @@ STANDARD_KINDS = Kinds(
             "an oracle answers a contract",
         ),
         Kind("card.issued", {"card": "digest", "number": "count"}, "the party's next card"),
+        Kind(
+            "chain.moved",
+            {"chain": "object", "root": "digest", "size": "count", "was": "object"},
+            "heads go to another chain from here on",
+        ),
         Kind("consent.granted", {"purpose": "text", "chain": "object?", "until": "text?"}, "a consent"),
         Kind("consent.revoked", {"chain": "object?"}, "a consent ends"),
         Kind(
