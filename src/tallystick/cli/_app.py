@@ -28,6 +28,7 @@ COMMANDS = {
     "policy": f"{_HERE}._policy",
     "members": f"{_HERE}._chain",
     "chain": f"{_HERE}._chain",
+    "migrate": f"{_HERE}._migrate",
     "model": f"{_HERE}._model",
     "ask": f"{_HERE}._ask",
     "review": f"{_HERE}._oversight",

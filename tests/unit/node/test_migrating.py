@@ -252,6 +252,20 @@ def test_a_move_that_is_not_over_is_not_turned_to_a_third_chain(
             migrate(node, third)
 
 
+def test_contracts_are_founded_once_also_when_a_move_was_killed_at_its_end(
+    node: Node, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = Profile("chain", urls=(network.url,))
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "set_chain", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            migrate(node, network.target)
+    again = found_elsewhere(node, profile, [CardFile(node.party.cards)], threshold=1)
+    assert again == network.target
+    assert migrate(node, again).new is not None
+    assert node.settings.chain == network.target
+
+
 def test_what_waits_for_the_old_chain_is_sent_before_the_move(node: Node, network: Network) -> None:
     assert node.settings.chain is not None
     with connect(node.settings.chain.profile) as chain:
