@@ -1,5 +1,8 @@
 """A bank for benches: its model is trained on SIMULATED payments, its service runs in a process of its own.
 
+What is sent to it are payments of the same customers on the days that follow, so as many of them are alerts as the bank
+asked for, and its windows hold what came before, as a bank's do.
+
 python -m benchmarks.fraud_bank serve DIR [--no-statements]
 """
 
@@ -15,11 +18,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tallystick.apps.fraud.payments import Payment
 
 TOP = Path(__file__).resolve().parents[1]
 PASSPHRASE = "a bench"
-PAYMENTS = 30_000
-START_S = 60.0
+HISTORY = 60_000  # payments that the model is trained on and the windows begin with
+LATER = 300_000  # payments that can be sent
+START_S = 120.0
 SCRYPT_N = 2**12
 
 
@@ -31,33 +39,27 @@ class RunningBank:
         url: where.
         key: with the role ``decide``.
         process: ended by whoever started it.
+        payments: JSON lines that can be sent to it.
     """
 
     url: str
     key: str
     process: subprocess.Popen[bytes]
+    payments: Path
 
 
-def make_bank(directory: Path, *, payments: int = PAYMENTS) -> str:
-    """Make a workspace with a trained champion; returns a key with the role ``decide``."""
-    import numpy as np
+def make_bank(directory: Path, *, history: int = HISTORY, later: int = LATER) -> str:
+    """Make a workspace with a trained champion, and payments to send; returns a key with the role ``decide``."""
+    import orjson
 
+    from benchmarks.fraud_engine import make_trade
     from tallystick.apps.fraud import APP
-    from tallystick.apps.fraud.deciding import DecisionPolicy
-    from tallystick.apps.fraud.features import Windows
-    from tallystick.apps.fraud.simulator import SimulatorSettings, simulate
-    from tallystick.apps.fraud.training import fit_detector, make_features
     from tallystick.node import Node
     from tallystick.proof import STANDARD_KINDS
     from tallystick.server import Keys
 
-    made = simulate(SimulatorSettings(banks=1, payments=payments, days=30))
-    matrix, names = make_features(made.payments(0), made.labels(0), Windows())
-    model = fit_detector(matrix, made.fraud[made.rows(0)], names).model
-    own = matrix[:, [names.index(name) for name in model.quantiser.names]]
-    inputs = model.quantiser.inputs_of_array(own)
-    scores = [model.scores_inputs_many(part)[:, 0] for part in np.array_split(inputs, 20)]
-    policy = DecisionPolicy.for_budget(np.concatenate(scores))
+    trade = make_trade(later, history=history)
+    model, policy = trade.model, trade.policy
     node = Node.init(
         directory,
         name="Bank of the bench",
@@ -80,6 +82,9 @@ def make_bank(directory: Path, *, payments: int = PAYMENTS) -> str:
         *(f"{name} = {value}" for name, value in policy.record().items() if type(value) is int),
     ]
     (directory / "fraud.toml").write_text("\n".join(lines) + "\n")
+    for name, payments in (("history", trade.history), ("payments", trade.payments)):
+        lines_of = b"\n".join(orjson.dumps(one.record()) for one in payments)
+        (directory / f"{name}.jsonl").write_bytes(lines_of)
     keys, token = Keys().added("bench", ["decide", "audit"], per_second=1_000_000)
     keys.write(directory / "keys.toml")
     return token
@@ -92,7 +97,7 @@ def running(directory: Path, key: str, *, statements: bool = True) -> Iterator[R
     words += [] if statements else ["--no-statements"]
     process = subprocess.Popen(words, cwd=TOP, stdout=subprocess.PIPE, env=_environment(directory))
     try:
-        yield RunningBank(_url(process), key, process)
+        yield RunningBank(_url(process), key, process, directory / "payments.jsonl")
     finally:
         process.terminate()
         try:
@@ -128,6 +133,14 @@ def _url(process: subprocess.Popen[bytes]) -> str:
     raise RuntimeError("the service did not start")
 
 
+def _history(directory: Path) -> list[Payment]:
+    import orjson
+
+    from tallystick.apps.fraud.payments import make_payment
+
+    return [make_payment(orjson.loads(line)) for line in (directory / "history.jsonl").read_bytes().splitlines()]
+
+
 def main() -> int:
     """Serve one bank; the same as `tallystick fraud serve`, and statements can be left out to measure their cost."""
     from tallystick.apps.fraud import APP
@@ -141,7 +154,9 @@ def main() -> int:
     directory = Path(sys.argv[2])
     audit = Audit.OFF_FOR_MEASURING if "--no-statements" in sys.argv else Audit.ON
     with Node.open(directory, passphrase=PASSPHRASE, kinds=STANDARD_KINDS.extended(APP.kinds)) as node:
-        serving = Serving(node, FraudSettings.read(directory), features=Windows(), audit=audit)
+        windows = Windows()
+        windows.take(_history(directory))
+        serving = Serving(node, FraudSettings.read(directory), features=windows, audit=audit)
         serving.start()
         try:
             service = FraudService(

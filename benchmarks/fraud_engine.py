@@ -44,8 +44,8 @@ class Trade:
     policy: DecisionPolicy
 
 
-def make_trade(count: int) -> Trade:
-    """Simulate payments and train a detector on the first of them."""
+def make_trade(count: int, *, history: int = HISTORY) -> Trade:
+    """Simulate payments and train a detector on the first of them, the history."""
     import numpy as np
 
     from tallystick.apps.fraud.deciding import DecisionPolicy
@@ -53,14 +53,14 @@ def make_trade(count: int) -> Trade:
     from tallystick.apps.fraud.simulator import SimulatorSettings, simulate
     from tallystick.apps.fraud.training import fit_detector, make_features
 
-    made = simulate(SimulatorSettings(banks=1, payments=HISTORY + count, days=60, start=_days_ago(90)))
+    made = simulate(SimulatorSettings(banks=1, payments=history + count, days=60, start=_days_ago(90)))
     payments = list(made.payments(0))
-    history, later = payments[:HISTORY], payments[HISTORY : HISTORY + count]
-    matrix, names = make_features(history, [], Windows())
-    model = fit_detector(matrix, made.fraud[made.rows(0)][:HISTORY], names).model
+    past, later = payments[:history], payments[history : history + count]
+    matrix, names = make_features(past, [], Windows())
+    model = fit_detector(matrix, made.fraud[made.rows(0)][:history], names).model
     own = matrix[:, [names.index(name) for name in model.quantiser.names]]
     scores = model.scores_inputs_many(model.quantiser.inputs_of_array(own))[:, 0]
-    return Trade(history, later, model, DecisionPolicy.for_budget(np.asarray(scores)))
+    return Trade(past, later, model, DecisionPolicy.for_budget(np.asarray(scores)))
 
 
 def open_engine(directory: Path, trade: Trade, *, statements: bool = True) -> tuple[Node, Engine]:

@@ -1,10 +1,10 @@
 """A load generator of our own: open loop, one process, latency from the moment when a request should have left.
 
-    python -m benchmarks.load --url http://127.0.0.1:8480 --key tsk_... --rate 1000 --seconds 60
+    python -m benchmarks.load --url http://127.0.0.1:8480 --key tsk_... --rate 1000 --seconds 60 --payments FILE
 
 - Arrivals are drawn beforehand (exponential gaps, seeded). A request that finds no free connection, or a generator
   that is late, counts with its whole wait: a slow answer cannot hide behind the next one (no coordinated omission).
-- Every payment is its own, of customers, payees, cards, terminals and devices that come back.
+- The payments come from a file of JSON lines, each its own; it ends early, and says so, when they run out.
 - Connections are kept alive and hold one request at a time.
 """
 
@@ -15,14 +15,15 @@ import asyncio
 import json
 import random
 import sys
-import time
 from array import array
 from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
 from urllib.parse import urlsplit
 
 CONNECTIONS = 64
 DRAIN_S = 10.0
-MICROSECONDS = 1_000_000
 
 
 class Connection(asyncio.Protocol):
@@ -68,10 +69,11 @@ class Load:
     Args:
         url: the service.
         key: with the role `decide`.
+        payments: request bodies.
         rate: requests a second.
         seconds: how long, after the warm-up.
         warm_s: seconds at the beginning that are not counted.
-        seed: of arrivals and payments.
+        seed: of arrivals.
         connections: requests that may be on their way at once.
     """
 
@@ -79,6 +81,7 @@ class Load:
         self,
         url: str,
         key: str,
+        payments: Iterator[bytes],
         *,
         rate: float,
         seconds: float,
@@ -93,8 +96,7 @@ class Load:
             "content-type: application/json\r\ncontent-length: "
         ).encode()
         self._rate, self._seconds, self._warm_s, self._connections = rate, seconds, warm_s, connections
-        self._random = random.Random(seed)
-        self._prefix = f"{time.time_ns() // 1_000_000:x}"
+        self._random, self._payments, self._ran_out = random.Random(seed), payments, False
         self.free: deque[Connection] = deque()
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._sent = self._lost = self._open = 0
@@ -111,9 +113,9 @@ class Load:
         start = loop.time() + 0.1
         end, due = start + self._warm_s + self._seconds, start
         self._counted, self._end = start + self._warm_s, end
-        while due < end and self._lost < self._connections:
+        while due < end and self._lost < self._connections and not self._ran_out:
             now = loop.time()
-            while due <= now and due < end:
+            while due <= now and due < end and not self._ran_out:
                 self._dispatch(due)
                 due += self._random.expovariate(self._rate)
             await asyncio.sleep(min(0.001, max(0.0, due - now)))
@@ -124,24 +126,17 @@ class Load:
         return self._report()
 
     def _dispatch(self, due: float) -> None:
+        body = next(self._payments, b"")
+        if not body:
+            self._ran_out = True
+            return
         self._sent += 1
-        request = self._request(self._sent)
+        request = b"%s%d\r\n\r\n%s" % (self._head, len(body), body)
         if self.free:
             self._open += 1
             self.free.popleft().send(due, request)
         else:
             self._waiting.append((due, request))
-
-    def _request(self, number: int) -> bytes:
-        draw = self._random.random
-        customer, terminal = int(draw() * 20_000), int(draw() * 5_000)
-        amount = int(2.718281828 ** (draw() * 6 + 5))
-        body = (
-            f'{{"id":"{self._prefix}-{number}","at":{time.time_ns() // 1000},"amount":{amount},"currency":"EUR",'
-            f'"customer":"c{customer}","payee":"m{terminal % 1500}","channel":"card","card":"k{customer}",'
-            f'"terminal":"t{terminal}","device":"d{customer % 15_000}"}}'
-        ).encode()
-        return b"%s%d\r\n\r\n%s" % (self._head, len(body), body)
 
     def answered(self, connection: Connection, due: float, status: int) -> None:
         """Take an answer, and give the connection its next request."""
@@ -170,6 +165,7 @@ class Load:
             "asked_per_s": self._rate,
             "answered_per_s": round(self._within / self._seconds, 1),
             "sent": self._sent,
+            "ran_out": self._ran_out,
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "unanswered": self._open + len(self._waiting),
         }
@@ -199,15 +195,19 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__.splitlines()[0])
     asked.add_argument("--url", required=True)
     asked.add_argument("--key", required=True)
+    asked.add_argument("--payments", required=True, type=Path, help="JSON lines, a payment each")
+    asked.add_argument("--skip", type=int, default=0, help="lines that were sent before")
     asked.add_argument("--rate", type=float, default=1000.0, help="requests a second")
     asked.add_argument("--seconds", type=float, default=60.0)
     asked.add_argument("--warm", type=float, default=5.0, help="seconds before that, not counted")
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--connections", type=int, default=CONNECTIONS, help="requests on their way at once")
     said = asked.parse_args()
+    lines = islice(said.payments.read_bytes().splitlines(), said.skip, None)
     load = Load(
         said.url,
         said.key,
+        lines,
         rate=said.rate,
         seconds=said.seconds,
         warm_s=said.warm,
@@ -216,7 +216,7 @@ def main() -> int:
     )
     report = run_load(load)
     print(json.dumps(report))
-    return 0 if report["unanswered"] == 0 else 1
+    return 0 if report["unanswered"] == 0 and not report["ran_out"] else 1
 
 
 if __name__ == "__main__":

@@ -316,9 +316,10 @@ def field_hash(salt: bytes, path: str, value: Any) -> bytes:
 
 
 def commit_fields(leaves: dict[str, Any], record_salt: bytes) -> bytes:
-    salts = {path: hmac.digest(record_salt, b"field\0" + path.encode(), "sha256") for path in leaves}
-    hashes = sorted(field_hash(salts[path], path, value) for path, value in leaves.items())
-    return commit(hmac.digest(record_salt, b"list", "sha256"), b"".join(hashes))
+    stream = hashlib.shake_256(b"tallystick/salts/v1\0" + record_salt).digest(32 + 32 * len(leaves))
+    own = {path: stream[32 * n : 32 * n + 32] for n, path in enumerate(sorted(leaves), start=1)}
+    hashes = sorted(field_hash(own[path], path, value) for path, value in leaves.items())
+    return commit(stream[:32], b"".join(hashes))
 
 
 def open_payload(payload: dict[str, Any], opening: Any) -> Any:

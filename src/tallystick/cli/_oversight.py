@@ -78,7 +78,7 @@ def show(out: Output, decision: Decision, workspace: Workspace = Path()) -> None
         if name in opened:
             out.line(f"{name:<12} {opened[name]}")
     for reason in opened.get("reasons", []):
-        out.line(f"  {reason['text']}")
+        out.line(f"  {reason if isinstance(reason, str) else reason['text']}")
     for name, cell in opened.get("input", {}).items():
         out.line(f"  {name} = {'missing' if cell is None else cell}")
     out.result({"body": dict(said.body), "effect": str(effect), "id": entry.id, "opened": opened})

@@ -4,10 +4,10 @@
   subject's key makes all her salts unknowable.
 - Form ``bytes``: ``SHA-256("tallystick/commitment/v1" || 0x00 || record salt || payload)``.
 - Form ``fields``: the payload is a JSON object; each leaf becomes
-  ``SHA-256("tallystick/field/v1" || 0x00 || own salt || path || 0x00 || value)``, where the own salt is
-  ``HMAC(record salt, "field" || 0x00 || path)`` and the value canonical JSON. The commitment is the one above
-  over the sorted hashes, salted with ``HMAC(record salt, "list")``. So one field can be opened and tells
-  nothing of the others, not even the low-entropy ones.
+  ``SHA-256("tallystick/field/v1" || 0x00 || own salt || path || 0x00 || value)``, where the value is canonical JSON.
+  ``SHAKE256("tallystick/salts/v1" || 0x00 || record salt)`` gives 32 bytes for the list of hashes and then 32 for each
+  leaf in the byte order of the paths: the own salts. The commitment is the one above over the sorted hashes, under the
+  list's salt. So one field can be opened and tells nothing of the others, not even the low-entropy ones.
 
 Example:
     >>> salt = derive_salt(b"k" * 32, b"n" * 16)
@@ -27,7 +27,7 @@ from typing import Any
 
 from tallystick.errors import DisclosureError, EncodingError, StatementError, VerificationError
 from tallystick.proof._encoding import check_json, decode_base64url, encode_base64url, format_json
-from tallystick.proof._leaves import FIELD_LIMIT, FIELD_PREFIX, PATH_LIMIT, salted_hashes
+from tallystick.proof._leaves import FIELD_LIMIT, FIELD_PREFIX, PATH_LIMIT, SALT, make_salts, salted_hashes
 
 __all__ = [
     "commit_bytes",
@@ -102,16 +102,13 @@ def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
         yield path, value
 
 
-def _field_salt(salt: bytes, path: str) -> bytes:
-    return hmac.digest(salt, b"field\x00" + path.encode(), "sha256")
-
-
 def _field_hash(own_salt: bytes, path: str, value: Any) -> bytes:
     return hashlib.sha256(FIELD_PREFIX + own_salt + path.encode() + b"\x00" + format_json(value)).digest()
 
 
-def _list_salt(salt: bytes) -> bytes:
-    return hmac.digest(salt, b"list", "sha256")
+def _own_salts(leaves: Mapping[str, Any], salt: bytes) -> dict[str, bytes]:
+    salts = make_salts(salt, len(leaves))
+    return {path: salts[SALT * rank :][:SALT] for rank, path in enumerate(sorted(leaves), start=1)}
 
 
 def commit_fields(record: Mapping[str, Any], salt: bytes) -> bytes:
@@ -120,7 +117,7 @@ def commit_fields(record: Mapping[str, Any], salt: bytes) -> bytes:
     Raises:
         StatementError: see ``flatten``.
     """
-    salted = salted_hashes(record, salt) or _list_salt(salt) + b"".join(plain_hashes(record, salt))
+    salted = salted_hashes(record, salt) or make_salts(salt, 0) + b"".join(plain_hashes(record, salt))
     return hashlib.sha256(_COMMITMENT + salted).digest()
 
 
@@ -131,7 +128,8 @@ def plain_hashes(record: Mapping[str, Any], salt: bytes) -> list[bytes]:
         StatementError: see ``flatten``.
     """
     leaves = flatten(record)
-    return sorted(_field_hash(_field_salt(salt, path), path, value) for path, value in leaves.items())
+    own = _own_salts(leaves, salt)
+    return sorted(_field_hash(own[path], path, value) for path, value in leaves.items())
 
 
 def open_fields(record: Mapping[str, Any], salt: bytes, paths: Iterable[str]) -> dict[str, Any]:
@@ -157,14 +155,14 @@ def open_fields(record: Mapping[str, Any], salt: bytes, paths: Iterable[str]) ->
                 "the payload has no such field", hint=f"fields: {', '.join(sorted(leaves))}"
             )
         chosen |= below
-    hashes = plain_hashes(record, salt)
+    hashes, own = plain_hashes(record, salt), _own_salts(leaves, salt)
     return {
         "fields": [
-            {"path": path, "salt": encode_base64url(_field_salt(salt, path)), "value": leaves[path]}
+            {"path": path, "salt": encode_base64url(own[path]), "value": leaves[path]}
             for path in sorted(chosen)
         ],
         "hashes": [encode_base64url(digest) for digest in hashes],
-        "salt": encode_base64url(_list_salt(salt)),
+        "salt": encode_base64url(make_salts(salt, 0)),
     }
 
 

@@ -25,7 +25,7 @@ def seal(payment: Payment, verdict: Verdict, *, received_at: int) -> dict[str, A
     fields: dict[str, Any] = {
         "answer": found.action,
         "payment": payment.record(),
-        "reasons": [{"code": reason.code, "text": reason.text} for reason in verdict.reasons],
+        "reasons": [f"{reason.code} {reason.text}" for reason in verdict.reasons],
         "received_at": received_at,
         "rules": list(verdict.rules),
         "status": found.status,
@@ -75,7 +75,7 @@ def decided_of(entry: Entry, sealed: Mapping[str, Any], *, repeat: bool = True) 
             action=sealed["answer"],
             status=sealed["status"],
             status_reason=sealed["status_reason"],
-            reasons=tuple(ReasonCode(one["code"], one["text"]) for one in sealed["reasons"]),
+            reasons=tuple(ReasonCode(*one.split(" ", 1)) for one in sealed["reasons"]),
             score=sealed.get("score"),
             probability=None if probability is None else float(probability),
             model=said.body.get("model", "") if said.kind != "decision.ruled" else "",
@@ -84,7 +84,7 @@ def decided_of(entry: Entry, sealed: Mapping[str, Any], *, repeat: bool = True) 
             decided_at=said.at,
             repeat=repeat,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedError("a decision's payload is not what an engine seals") from error
 
 
