@@ -60,11 +60,19 @@ class Remembered:
             at: the payment's time, microseconds.
         """
         if len(self._young) >= self._least:
-            self.forgotten_until = max(self.forgotten_until, self._old_until)
+            self.forget(self._old_until)
             self._old, self._old_until = self._young, self._young_until
             self._young, self._young_until = {}, 0
         self._young[key] = index
         self._young_until = max(self._young_until, at)
+
+    def forget(self, until: int) -> None:
+        """Refuse payments that are not remembered, up to a time: one of them may have been decided.
+
+        Args:
+            until: microseconds.
+        """
+        self.forgotten_until = max(self.forgotten_until, until)
 
     def copy(self) -> Remembered:
         """Return a copy that later additions do not change; the older generation is shared, it is only read."""

@@ -3,6 +3,9 @@
 The journal alone is the truth. A decision's sealed payload holds its payment, and the order of decisions is the order
 in which payments were taken; so taking them again in that order gives the same windows, and the same memory of what
 was decided. Labels and withheld decisions come back by their statements likewise.
+
+What was erased or disposed of cannot be read: which payments it decided, nobody can say any more. So payments of its time
+are refused from then on, as forgotten ones are, instead of being decided a second time.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.apps.fraud.payments import Label, Payment
-from tallystick.errors import DisclosureError, NotFoundError, TallystickError
+from tallystick.errors import DisclosureError, DisposedError, NotFoundError, TallystickError
 from tallystick.proof import Entry
 
 from ._remembered import Remembered, payment_key
@@ -25,6 +28,7 @@ __all__ = ["Records", "State", "restore"]
 LABEL_KIND: Final = "label.reported"
 WITHHELD_KIND: Final = "decision.withheld"
 RULES_KIND: Final = "rules.stated"
+DISPOSED_KIND: Final = "retention.disposed"
 _KINDS: Final = (*DECISION_KINDS, LABEL_KIND, WITHHELD_KIND)
 _CHUNK: Final = 512  # payments that are taken together
 
@@ -65,7 +69,12 @@ class State:
 
 
 def restore(
-    journal: Records, features: FeatureSource, *, remember: int, snapshots: Snapshots | None = None
+    journal: Records,
+    features: FeatureSource,
+    *,
+    remember: int,
+    snapshots: Snapshots | None = None,
+    ahead_s: int = 300,
 ) -> State:
     """Bring the state back.
 
@@ -74,6 +83,7 @@ def restore(
         features: as they stand before the first decision of this journal; replaced when a snapshot holds them.
         remember: see `Remembered`.
         snapshots: where snapshots are; the journal alone when None.
+        ahead_s: seconds that a payment's time may have lain ahead of its statement's.
 
     Raises:
         DamagedError: a statement of the journal is not what was signed.
@@ -86,14 +96,15 @@ def restore(
             state = State(made, Remembered.parse_state(found.remembered, remember), snapshot=found.position)
         except (TallystickError, ValueError, IndexError, KeyError) as _damaged:
             found, thrown = None, thrown + 1
-    reading = _Reading(journal, state)
+    reading = _Reading(journal, state, ahead_us=ahead_s * 1_000_000)
     # Labels and withheld decisions are few: they are read from the beginning, the windows from the snapshot on.
     reading.rare(0, state.snapshot)
     reading.all_since(state.snapshot)
     source = f"a snapshot of {state.snapshot} entries" if found else "the journal"
     lost = f"; {thrown} snapshots were thrown away" if thrown else ""
     unread = f"; {reading.unread} payloads could not be opened" if reading.unread else ""
-    state.restored = f"from {source}, {reading.taken} payments taken again{lost}{unread}"
+    gone = f"; decisions before entry {reading.gone} were disposed of" if reading.gone else ""
+    state.restored = f"from {source}, {reading.taken} payments taken again{lost}{unread}{gone}"
     return state
 
 
@@ -127,11 +138,11 @@ def _fits(snapshot: Snapshot, journal: Records) -> bool:
 class _Reading:
     """One pass over the journal."""
 
-    def __init__(self, journal: Records, state: State) -> None:
-        self._journal, self._state = journal, state
+    def __init__(self, journal: Records, state: State, *, ahead_us: int) -> None:
+        self._journal, self._state, self._ahead_us = journal, state, ahead_us
         self._waiting: list[Payment] = []
         self._shared = not keeps_state(state.features)
-        self.taken = self.unread = 0
+        self.taken = self.unread = self.gone = 0
 
     def rare(self, start: int, stop: int) -> None:
         """Read labels and withheld decisions that a snapshot covers: who was told what."""
@@ -143,6 +154,7 @@ class _Reading:
 
     def all_since(self, start: int) -> None:
         """Take again what came since."""
+        self._disposed(start)
         for entry in self._journal.entries(start, self._journal.size, kinds=_KINDS):
             kind = entry.statement.kind
             if kind == LABEL_KIND:
@@ -157,6 +169,7 @@ class _Reading:
     def _decision(self, entry: Entry) -> None:
         sealed = self._sealed(entry)
         if sealed is None:
+            self._forget(entry)
             return
         payment = payment_of(sealed)
         self._state.remembered.add(payment_key(payment.id), entry.index, payment.at)
@@ -177,15 +190,35 @@ class _Reading:
         key, fraud = payment_key(sealed["payment"]), sealed["fraud"]
         self._state.labels[key] = (fraud, entry.id)
         decisions = entry.statement.links.get("decision", [])
-        decided = self._sealed(self._journal.entry(decisions[0])) if learn and decisions else None
+        decided = self._decided(decisions[0]) if learn and decisions else None
         if decided is not None:
             self._state.features.learn([Label(payment_of(decided), fraud, sealed["known_at"])])
 
     def _withheld(self, entry: Entry) -> None:
         for decision in entry.statement.links.get("decision", ()):
-            sealed = self._sealed(self._journal.entry(decision))
+            sealed = self._decided(decision)
             if sealed is not None:
                 self._state.withheld.add(payment_key(sealed["payment"]["id"]))
+
+    def _disposed(self, start: int) -> None:
+        """Forget what was disposed of behind the snapshot; what the snapshot remembers is found, and cannot be read."""
+        said = [entry.statement.body for entry in self._journal.entries(kinds=(DISPOSED_KIND,))]
+        stop = 1 + max((body["last"] for body in said), default=-1)
+        if stop > start:
+            self.gone = stop
+            # The entry behind it is there: the last segment is never disposed of, and its time is after all of these.
+            self._forget(self._journal.entry(stop))
+
+    def _forget(self, entry: Entry) -> None:
+        """Refuse every payment that may have been decided by an entry, or before it, and is not remembered."""
+        self._state.remembered.forget(entry.statement.at + self._ahead_us)
+
+    def _decided(self, decision: str) -> dict[str, Any] | None:
+        try:
+            entry = self._journal.entry(decision)
+        except DisposedError:
+            return None
+        return self._sealed(entry)
 
     def _sealed(self, entry: Entry) -> dict[str, Any] | None:
         try:
