@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS: Final = 4096
 BLOCK_NODES: Final = 4096  # both blocks together bound one comparison to 16 MiB
+FEW_ROWS: Final = 64
 TABLE_BITS: Final = 8  # a table entry is numbered by one byte
 
 
@@ -32,6 +33,7 @@ class _Block:
     Args:
         head: whose score they add to.
         columns: (input, first, last + 1) of the thresholds that this input is compared with.
+        inputs: which input each threshold is compared with, shape (pairs,).
         thresholds: int16, shape (pairs, 1), sorted by input.
         places: which pair a node asks, shape (nodes, trees); the first trees of all groups stand first.
         table: int32, the sums of leaves of all groups, one after the other.
@@ -41,6 +43,7 @@ class _Block:
 
     head: int
     columns: tuple[tuple[int, int, int], ...]
+    inputs: NDArray[np.intp]
     thresholds: NDArray[np.int16]
     places: NDArray[np.intp]
     table: NDArray[np.int32]
@@ -136,6 +139,7 @@ def _block(
     return _Block(
         head,
         columns,
+        (pairs >> 16).astype(np.intp),
         ((pairs & 0xFFFF) - 2**15).astype(np.int16)[:, None],
         np.ascontiguousarray(places.reshape(groups, group, -1).transpose(2, 1, 0).reshape(keys.shape[1], -1)),
         np.ascontiguousarray(table.reshape(-1)),
@@ -149,9 +153,13 @@ def _sums(block: _Block, columns: NDArray[np.int16], depth: int) -> NDArray[np.i
     import numpy as np
 
     rows = columns.shape[1]
-    bits = np.empty((len(block.thresholds), -(-rows // 8)), dtype=np.uint8)
-    for feature, first, last in block.columns:
-        bits[first:last] = np.packbits(columns[feature] > block.thresholds[first:last], axis=1)
+    if rows <= FEW_ROWS:
+        # One call over a copied row for each threshold: fewer calls count more than the copies.
+        bits = np.packbits(columns[block.inputs] > block.thresholds, axis=1)
+    else:
+        bits = np.empty((len(block.thresholds), -(-rows // 8)), dtype=np.uint8)
+        for feature, first, last in block.columns:
+            bits[first:last] = np.packbits(columns[feature] > block.thresholds[first:last], axis=1)
     ways = np.concatenate(_ways(bits, block.places, depth))
     # Shape (depth, place in the group, groups, rows), a 0 or 1 in each.
     turns: Any = np.unpackbits(ways, axis=2, count=rows).reshape(depth, block.group, -1, rows)

@@ -6,6 +6,7 @@ What a batch shares is computed once: one look at the clock, one call for nonces
 from __future__ import annotations
 
 import binascii
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,7 +20,6 @@ from tallystick.errors import ClockError, StatementError
 from tallystick.proof._commitments import commit_fields, padded_size
 from tallystick.proof._encoding import JSON_INTEGER_LIMIT
 from tallystick.proof._kinds import Kinds
-from tallystick.proof._leaves import keyed_hash
 from tallystick.proof._statements import STATEMENT_SIZE_LIMIT, PayloadRef, check_links, format_statement
 
 CLOCK_AHEAD_LIMIT = 5 * 60 * 1_000_000  # microseconds that a given time may lie ahead of the clock
@@ -171,11 +171,14 @@ class SubjectKey:
         tag: the 16 bytes that sealed payloads name the subject by.
     """
 
-    __slots__ = ("hash", "key", "tag")
+    __slots__ = ("key", "tag")
 
     def __init__(self, key: bytes, tag: bytes = b"") -> None:
         self.key, self.tag = key, tag
-        self.hash = keyed_hash(key)
+
+    def hash(self, message: bytes) -> bytes:
+        """HMAC-SHA-256 under the key; 32 bytes."""
+        return hmac.digest(self.key, message, "sha256")
 
 
 def commit_many(drafts: Sequence[Draft], keys: Mapping[str, SubjectKey], nonces: bytes) -> Committed:

@@ -30,7 +30,6 @@ from tallystick.proof._drafts import SubjectKey
 from tallystick.proof._encoding import decode_base64url, parse_json
 from tallystick.proof._files import Files, OsFiles, make_directories
 from tallystick.proof._keys import Randomness, Secret
-from tallystick.proof._leaves import keyed_hash
 from tallystick.proof._parties import Party
 from tallystick.proof._payload_segments import PayloadSegments, References
 from tallystick.proof._statements import PayloadRef
@@ -39,7 +38,7 @@ from tallystick.proof._subjects import Subjects
 
 __all__ = ["Payloads", "open_payloads"]
 
-RECENT = 16_384  # subjects whose keys stay unwrapped, about 10 MB
+RECENT = 16_384  # subjects whose keys stay unwrapped, about 5 MB
 
 
 class Payloads:
@@ -138,7 +137,7 @@ class Payloads:
         if key is None:
             raise DisclosureError("the payload was erased: its subject's key is destroyed")
         try:
-            plain = AESGCM(keyed_hash(key)(b"payload\x00" + nonce)).decrypt(bytes(12), sealed, commitment)
+            plain = AESGCM(SubjectKey(key).hash(b"payload\x00" + nonce)).decrypt(bytes(12), sealed, commitment)
         except InvalidTag as error:
             raise DamagedError("a payload is damaged on the disk", hint="restore it from a backup") from error
         return plain if ref.form == "bytes" else parse_json(plain), derive_salt(key, nonce)
