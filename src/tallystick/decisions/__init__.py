@@ -54,6 +54,7 @@ from tallystick.decisions._oracle_terms import (
     signature_commitment,
 )
 from tallystick.decisions._oversight import Deadlines, Journalled, Oversight, Records
+from tallystick.decisions._persons import is_same_person, plain_name
 from tallystick.decisions._progress import Followed
 from tallystick.decisions._queue import Effect, Waiting
 from tallystick.decisions._requesting import make_request
@@ -122,10 +123,12 @@ __all__ = [
     "follow",
     "format_opening",
     "format_revealed",
+    "is_same_person",
     "make_opening",
     "make_request",
     "parse_opening",
     "parse_revealed",
+    "plain_name",
     "signature_commitment",
     "words_for",
 ]

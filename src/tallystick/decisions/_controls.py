@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from tallystick.errors import AccessDeniedError, ConfigurationError, StatementError, TallystickError
 
+from ._persons import is_same_person
 from ._seen import Seen
 
 __all__ = ["EVERY_MODEL", "MODES", "Band", "Control", "Controls"]
@@ -161,7 +162,7 @@ class Controls:
         before = self._set.get(seen.body["scope"], Control()).at(seen.at)
         if not by:
             return StatementError("who sets a control must be named")
-        if _is_looser(control, before) and (not second or second == by):
+        if _is_looser(control, before) and (not second or is_same_person(by, second)):
             return AccessDeniedError(
                 f"two different persons are needed to go from {before.mode} to {control.mode}",
                 hint="name the second person too; making a control stricter takes one",

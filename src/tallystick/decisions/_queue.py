@@ -27,6 +27,7 @@ from tallystick.errors import (
     TallystickError,
 )
 
+from ._persons import is_same_person
 from ._seen import Seen
 
 __all__ = ["Effect", "Queue", "Waiting"]
@@ -236,11 +237,11 @@ class Queue:
         if unnamed is not None or seen.sealed is None:
             return unnamed
         by = seen.sealed["by"]
-        if by in case.votes:
+        if any(is_same_person(by, person) for person in case.votes):
             return AccessDeniedError(
                 "four eyes: this person has reviewed it already", hint="another person has to look at it"
             )
-        if by == case.appellant:
+        if is_same_person(by, case.appellant):
             return AccessDeniedError("four eyes: who appealed cannot review it")
         return _is_asker(seen, decision)
 
@@ -253,7 +254,7 @@ def _unnamed(seen: Seen) -> TallystickError | None:
 def _is_asker(seen: Seen, decision: Seen) -> TallystickError | None:
     if decision.sealed is None:
         return AccessDeniedError("four eyes: who asked for this decision cannot be known any more")
-    if seen.sealed is not None and seen.sealed["by"] == decision.sealed.get("asked_by"):
+    if seen.sealed is not None and is_same_person(seen.sealed["by"], decision.sealed.get("asked_by", "")):
         return AccessDeniedError(
             "four eyes: who asked for this decision cannot confirm or review it", hint="another person has to"
         )

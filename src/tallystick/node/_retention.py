@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tallystick.decisions import is_same_person
 from tallystick.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -165,7 +166,7 @@ class Retention:
             AccessDeniedError: the two are one.
             NotFoundError: no such hold stands.
         """
-        if _person(by) == _person(second):
+        if is_same_person(_person(by), _person(second)):
             raise AccessDeniedError(
                 "two different persons are needed to release a legal hold", hint="name the second person too"
             )
@@ -183,7 +184,7 @@ class Retention:
         except DisclosureError:
             return False
         by, second = (sealed.get("by"), sealed.get("second")) if isinstance(sealed, dict) else (None, None)
-        return bool(by and second and by != second)
+        return bool(by and second and not is_same_person(by, second))
 
     # -- disposal --------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick.decisions import is_same_person, plain_name
 from tallystick.errors import ConfigurationError, ConflictError, NotFoundError, StorageError
 from tallystick.proof import Clock, OsFiles, Randomness, encode_base64url, system_clock, write_atomically
 
@@ -100,8 +101,8 @@ class Keys:
 
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self.keys = tuple(keys)
-        least = min(len({key.id for key in self.keys}), len({key.name for key in self.keys}))
-        if not least == len(self.keys) <= MAX_KEYS:
+        names = {plain_name(key.name) for key in self.keys}
+        if not min(len({key.id for key in self.keys}), len(names)) == len(self.keys) <= MAX_KEYS:
             raise ConfigurationError(f"there must be at most {MAX_KEYS} keys, each id and each name once")
         self._by_id = {key.id: key for key in self.keys}
 
@@ -128,7 +129,7 @@ class Keys:
             ConfigurationError: a name or a role that does not fit.
             ConflictError: the name has a key.
         """
-        if any(key.name == name for key in self.keys):
+        if any(is_same_person(key.name, name) for key in self.keys):
             raise ConflictError("this name has a key already", hint="remove it first, or use another name")
         identity = randomness(4).hex()
         while identity in self._by_id:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,18 @@ def test_a_name_has_one_key_until_it_is_removed() -> None:
     assert keys.removed("a").find(token) is None
     with pytest.raises(NotFoundError):
         keys.removed("b")
+
+
+@pytest.mark.parametrize("name", ["Ana", "ANA", "ána", "\uff41na"])
+def test_one_person_gets_no_second_key_by_writing_her_name_otherwise(name: str) -> None:
+    keys, _ = Keys().added("ana", ["review"])
+    if name == "ána":  # another person
+        assert len(keys.added(name, ["review"])[0].keys) == 2
+        return
+    with pytest.raises(ConflictError):
+        keys.added(name, ["review"])
+    with pytest.raises(ConfigurationError):
+        Keys([*keys.keys, replace(keys.keys[0], id="00000000", name=name)])
 
 
 @pytest.mark.parametrize(

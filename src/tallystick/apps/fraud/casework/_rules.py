@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
 from tallystick.apps.fraud.deciding import Action
+from tallystick.decisions import is_same_person
 from tallystick.errors import AccessDeniedError, ConflictError, InputError
 
 __all__ = ["FRAUD", "GENUINE", "Case", "Outcome"]
@@ -55,7 +56,9 @@ class Case:
 
     def settles(self, by: str, outcome: Outcome) -> bool:
         """Say whether one more person saying this settles the case."""
-        others = sum(1 for person, said in self.votes.items() if said == outcome and person != by)
+        others = sum(
+            said == outcome and not is_same_person(person, by) for person, said in self.votes.items()
+        )
         return others + 1 >= self.eyes_for(outcome)
 
     def objection(self, by: str, outcome: str, now: int) -> InputError | None:
@@ -68,7 +71,7 @@ class Case:
             )
         if self.state(now) == "lapsed":
             return InputError("the hold was not settled in time: the payment is refused", hint="pay again")
-        if self.votes.get(by) == outcome:
+        if any(said == outcome and is_same_person(person, by) for person, said in self.votes.items()):
             return AccessDeniedError(
                 "four eyes: this person has said so already", hint="another person has to look at it"
             )
