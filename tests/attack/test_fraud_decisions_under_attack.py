@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from tests.made_engine import START, Bank, Clock, payment
 
+from tallystick.apps.fraud import APP
 from tallystick.apps.fraud.casework import Cases
 from tallystick.apps.fraud.deciding import Decision, Engine
 from tallystick.decisions import Control
 from tallystick.errors import AccessDeniedError, ConflictError, DisposedError, PaymentError
+from tallystick.node import Node, format_card_file
+from tallystick.proof import STANDARD_KINDS
 
 MONTH = 30 * 86_400_000_000
 KEPT = ("case.", "control.", "decision.overridden", "decision.withheld", "label.", "rules.")
@@ -98,3 +101,34 @@ def test_cases_are_read_when_their_decisions_were_disposed_of(bank: Bank) -> Non
         cases = Cases(bank, oversight=bank.oversight, labels=engine, clock=bank.clock)
         cases.settle_missing()
         assert cases.find(last.statement).action == "hold"
+
+
+def test_retention_keeps_what_a_person_judged_and_what_was_withheld(tmp_path: Path) -> None:
+    clock = Clock()
+    kinds = STANDARD_KINDS.extended(APP.kinds)
+    with Node.init(
+        tmp_path / "a", name="Bank", passphrase="correct horse", scrypt_n=2**4, clock=clock, kinds=kinds
+    ) as node:
+        node.journal._store.segments._segment_size = 4_000
+        made = [
+            node.record("decision.made", {"level": "L0", "model": "ab" * 32}, fields={"answer": "hold"}).id
+            for _ in range(40)
+        ]
+        node.record(
+            "case.judged", {}, links={"decision": [made[1]]}, fields={"by": "ana", "outcome": "fraud"}
+        )
+        node.record("case.taken", {}, links={"decision": [made[2]]}, fields={"by": "ana"})
+        node.record("decision.withheld", {}, links={"decision": [made[3]]})
+        clock.now += MONTH
+        node.record("document.recorded", {"title": "rules"})
+        with Node.init(
+            tmp_path / "w", name="Witness", passphrase="correct horse", scrypt_n=2**4, clock=clock
+        ) as w:
+            w.import_card(format_card_file(node.party.cards))
+            node.import_card(format_card_file(w.party.cards))
+            node.add_cosignatures(w.cosign(node.ask_witness()).note)
+        assert node.retention.dispose(older_than_days=1).segments
+        for number in (1, 2, 3):
+            assert node.journal.payload(made[number]) == {"answer": "hold"}
+        with pytest.raises(DisposedError):
+            node.journal.entry(made[4])

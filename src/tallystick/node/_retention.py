@@ -2,7 +2,7 @@
 
 - Nothing is disposed of unless the settings say so or a person asks; then only whole segments go, and of these only
   entries of the classes in `CLASSES`: models, controls, consents, and what persons said always stay, and so do decisions
-  that a person confirmed, overrode, reviewed or appealed against.
+  that a person confirmed, overrode, reviewed, judged or appealed against, and those that were withheld.
 - Only what an anchor or a witness covers may go: a receipt of it is then tied to a head that others know.
 - A legal hold is a statement. While it stands, segments that it touches are not disposed of and no subject is erased.
   One person places it, two different persons release it; their names are sealed.
@@ -47,6 +47,10 @@ _HUMAN: Final = (
     "decision.overridden",
     "decision.proposed",
     "decision.reviewed",
+    # Of the fraud application: a case that a person judged or works on, and what only a person may still give out.
+    "case.judged",
+    "case.taken",
+    "decision.withheld",
 )
 _DAY: Final = 86_400 * 1_000_000  # microseconds
 _PERSON: Final = 200  # characters
