@@ -21,7 +21,7 @@ from tallystick.apps.fraud.sharing._group import add, multiply, multiply_base, s
 from tallystick.apps.fraud.sharing._payees import DISCLOSED
 from tallystick.apps.fraud.sharing._requests import format_request
 from tallystick.apps.fraud.sharing._tokens import blind, finish
-from tallystick.errors import DeadlineError, RateLimitError, VerificationError
+from tallystick.errors import ConfigurationError, DeadlineError, RateLimitError, VerificationError
 
 IBANS = [f"DE{n:020d}" for n in range(1_000_000, 1_000_400)]
 LIMITS = Limits(per_second=2.0, burst=100)
@@ -233,6 +233,17 @@ def test_an_innocent_payee_reported_by_invented_customers_is_suspended_removed_a
     assert (
         PayeeList(fair.tokens.epoch, policy=banks.policy, clock=banks.clock).receive(receipt).bank == liar.id
     )
+
+
+def test_one_customer_in_several_spellings_lists_nobody(banks: Banks) -> None:
+    honest = banks.members[0]
+    for customer in ("DE89370400440532013000", "DE89 3704 0044 0532 0130 00", " de89370400440532013000 "):
+        token = honest.report("a shop", customer=customer).token
+    assert honest.payees.entry(token, START) is None
+    with pytest.raises(ConfigurationError, match="must name the customer"):
+        honest.report("a shop", customer=" ")
+    honest.report("a shop", customer="another")
+    assert honest.payees.entry(token, START) is not None
 
 
 def test_one_member_alone_removes_nothing_however_often_it_says_so(banks: Banks) -> None:

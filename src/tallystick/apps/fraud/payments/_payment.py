@@ -17,7 +17,8 @@ CHANNELS: Final = ("card", "card-not-present", "instant", "transfer")
 MAX_AMOUNT: Final = 10**12  # minor units: ten thousand million of a currency with cents
 MAX_ID: Final = 128  # characters of an id
 LATEST: Final = 4_102_444_800_000_000  # microseconds: the year 2100
-_id = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}").fullmatch
+# No blank at either end: nobody would see that these are two.
+_id = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?").fullmatch
 _currency = re.compile(r"[A-Z]{3}").fullmatch
 
 
@@ -104,4 +105,6 @@ class Label:
 
 def _check_id(name: str, value: object) -> None:
     if type(value) is not str or not _id(value):
-        raise PaymentError(f"a payment's {name} must be 1 to {MAX_ID} printable ASCII characters")
+        raise PaymentError(
+            f"a payment's {name} must be 1 to {MAX_ID} printable ASCII characters, no blanks around them"
+        )

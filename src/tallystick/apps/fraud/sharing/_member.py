@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tallystick.errors import DeadlineError, TallystickError
+from tallystick.errors import ConfigurationError, DeadlineError, TallystickError
 from tallystick.proof import (
     Clock,
     Draft,
@@ -32,6 +32,7 @@ from ._exchange import ListBoard, LocalLink, MemberLink
 from ._limits import Limits
 from ._payees import DISCLOSED, KEPT_DAYS, ListStatement, PayeeList
 from ._received import Received
+from ._tokens import normalise_payee
 from ._words import Word
 
 if TYPE_CHECKING:
@@ -321,7 +322,11 @@ class Member:
             received.close()
 
     def _tag(self, customer: str, token: bytes) -> bytes:
-        return self._shares.tag(self.tokens.epoch.number, customer, token.hex())
+        # As payees are: one customer in two spellings of her account must not make the two that list a payee.
+        plain = normalise_payee(customer.strip()).decode()
+        if not plain:
+            raise ConfigurationError("a report must name the customer who makes it")
+        return self._shares.tag(self.tokens.epoch.number, plain, token.hex())
 
     def _say(
         self,

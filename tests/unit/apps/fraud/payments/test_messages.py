@@ -154,6 +154,7 @@ def test_a_plain_object_is_one_payment() -> None:
         {"amount": -1}, {"amount": 0}, {"amount": 10**13}, {"amount": 1.5}, {"amount": "12"}, {"amount": True},
         {"currency": "XXX"}, {"currency": 7}, {"currency": ["EUR"]}, {"channel": []}, {"channel": "post"},
         {"at": -1}, {"at": 1e300}, {"at": "soon"}, {"id": ""}, {"id": "ü"}, {"customer": None}, {"colour": 1},
+        {"customer": "c-17 "}, {"id": " p"}, {"payee": " "}, {"device": "d "},
     ],
 )  # fmt: skip
 def test_a_plain_object_that_does_not_fit_is_refused(change: dict[str, object]) -> None:
