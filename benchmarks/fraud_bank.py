@@ -138,7 +138,9 @@ def _history(directory: Path) -> list[Payment]:
 
     from tallystick.apps.fraud.payments import make_payment
 
-    return [make_payment(orjson.loads(line)) for line in (directory / "history.jsonl").read_bytes().splitlines()]
+    return [
+        make_payment(orjson.loads(line)) for line in (directory / "history.jsonl").read_bytes().splitlines()
+    ]
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -214,6 +215,11 @@ def parse_did_key(text: str) -> tuple[str, bytes]:
     """
     if not isinstance(text, str) or not text.startswith("did:key:z") or len(text) > _DID_KEY_LIMIT:
         raise CardError("expected a did:key of base58btc")
+    return _parsed_did_key(text)
+
+
+@lru_cache(maxsize=1024)  # the same few parties come again and again, and a point's check costs more than a signature's
+def _parsed_did_key(text: str) -> tuple[str, bytes]:
     number = 0
     for character in text[9:]:
         digit = _BASE58.find(character)
