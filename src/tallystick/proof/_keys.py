@@ -218,7 +218,8 @@ def parse_did_key(text: str) -> tuple[str, bytes]:
     return _parsed_did_key(text)
 
 
-@lru_cache(maxsize=1024)  # the same few parties come again and again, and a point's check costs more than a signature's
+# The same few parties come again and again, and to check a point costs more than to verify a signature.
+@lru_cache(maxsize=1024)
 def _parsed_did_key(text: str) -> tuple[str, bytes]:
     number = 0
     for character in text[9:]:

@@ -137,7 +137,9 @@ class Payloads:
         if key is None:
             raise DisclosureError("the payload was erased: its subject's key is destroyed")
         try:
-            plain = AESGCM(SubjectKey(key).hash(b"payload\x00" + nonce)).decrypt(bytes(12), sealed, commitment)
+            plain = AESGCM(SubjectKey(key).hash(b"payload\x00" + nonce)).decrypt(
+                bytes(12), sealed, commitment
+            )
         except InvalidTag as error:
             raise DamagedError("a payload is damaged on the disk", hint="restore it from a backup") from error
         return plain if ref.form == "bytes" else parse_json(plain), derive_salt(key, nonce)
