@@ -57,7 +57,7 @@ def serve(
     Reads fraud.toml in the workspace: models, thresholds, rules. Without it the default rules decide alone.
     """
     from tallystick.apps.fraud.serving import FraudSettings, Serving
-    from tallystick.server import FraudService, ServerSettings, create_app
+    from tallystick.server import FraudService, ServerSettings, add_control, create_app
     from tallystick.server import serve as run
 
     settings = FraudSettings.read(workspace)
@@ -79,7 +79,7 @@ def serve(
                 keys=known, requests_per_s=float(per_second), open_metrics=open_metrics, log=written.write
             )
             run(
-                create_app(service, bounds),
+                add_control(create_app(service, bounds), node.oversight),
                 host=host,
                 port=port,
                 tls_cert=tls_cert,

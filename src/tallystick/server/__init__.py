@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._app import create_app
+    from ._control import add_control
     from ._keys import ROLES, ApiKey, Keys
     from ._running import Served, serve
     from ._service import FraudService, Standing
@@ -24,6 +25,7 @@ __all__ = [
     "Served",
     "ServerSettings",
     "Standing",
+    "add_control",
     "create_app",
     "serve",
 ]
@@ -37,6 +39,7 @@ _PLACES = {
     "Served": "_running",
     "ServerSettings": "_settings",
     "Standing": "_service",
+    "add_control": "_control",
     "create_app": "_app",
     "serve": "_running",
 }

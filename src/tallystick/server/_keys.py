@@ -42,7 +42,7 @@ ROLES: Final = ("audit", "decide", "member", "operate", "review")
 - decide: send payments, and read their decisions and receipts;
 - member: another bank, which may read receipts with nothing disclosed;
 - operate: read metrics, report labels;
-- review: read cases and settle them, report labels, open appeals.
+- review: read cases and settle them, report labels, open appeals, make decisions stricter.
 """
 KEYS_FILE: Final = "keys.toml"
 MAX_KEYS: Final = 1_000

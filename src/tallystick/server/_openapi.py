@@ -13,8 +13,8 @@ from ._settings import ServerSettings
 
 __all__ = ["add_decisions", "describe"]
 
-_ID: Final = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~][ -~]*$"}
-_OPTIONAL_ID: Final = {"type": "string", "maxLength": 128, "pattern": "^([!-~][ -~]*)?$"}
+_ID: Final = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+_OPTIONAL_ID: Final = {"type": "string", "maxLength": 128, "pattern": "^([!-~]([ -~]*[!-~])?)?$"}
 SCHEMAS: Final[dict[str, Any]] = {
     "Payment": {
         "type": "object",
