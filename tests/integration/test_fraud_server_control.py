@@ -26,7 +26,7 @@ def test_a_person_switches_a_running_service_off_and_nobody_on_again(tmp_path: P
             refused = bank.ask("POST", DECIDE, json=payment(number, amount=500).record())
             assert refused.status_code == 403
         looser = bank.ask("POST", "/v1/control", role="ben", json={**off, "mode": "rules"})
-        assert (looser.status_code, looser.json()["code"]) == (403, "access.denied")
+        assert (looser.status_code, looser.json()["code"]) == (403, "input.access-denied")
         for change in ({"mode": "normal"}, {"second": "ben"}, {"reason": ""}, {"by": "ben"}):
             assert bank.ask("POST", "/v1/control", role="review", json={**off, **change}).status_code == 422
         assert first["action"] == "approve"
