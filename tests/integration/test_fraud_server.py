@@ -47,7 +47,7 @@ class Running:
                 node,
                 self.serving.standing,
                 cases=self.serving.cases,
-                appeals=node.oversight,
+                appeals=self.serving,
                 decided=self.serving.decided,
             ),
             ServerSettings(keys=keys),

@@ -72,7 +72,7 @@ def serve(
                 node,
                 serving.standing,
                 cases=serving.cases,
-                appeals=node.oversight,
+                appeals=serving,
                 decided=serving.decided,
             )
             bounds = ServerSettings(

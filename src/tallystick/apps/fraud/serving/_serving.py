@@ -130,6 +130,20 @@ class Serving:
         if decision.action != "approve":
             self._alerts.append(decision)
 
+    def appeal(self, decision: str, *, by: str, grounds: str = "", subject: str = "") -> str:
+        """Object to a decision for the person affected; see `Oversight.appeal`.
+
+        Args:
+            decision: the decision's statement.
+            by: who hands it in; sealed.
+            grounds: why; sealed.
+            subject: under whose key both are sealed; the customer's when empty, so that erasing her erases that too.
+        """
+        content = self._node.journal.payload(decision)
+        payment = content.get("payment", {}) if isinstance(content, dict) else {}
+        whose = subject or payment.get("customer", "")
+        return self._node.oversight.appeal(decision, by=by, grounds=grounds, subject=whose)
+
     def standing(self) -> Standing:
         """Say how it stands."""
         stats, journal = self.engine.stats(), self._node.journal.size
