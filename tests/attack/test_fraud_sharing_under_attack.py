@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.apps.fraud.sharing.banks import DAY, SECOND, START, Banks, make_banks
@@ -12,8 +13,11 @@ from tests.unit.apps.fraud.sharing.banks import DAY, SECOND, START, Banks, make_
 from tallystick.apps.fraud.sharing import (
     Limits,
     PayeeList,
+    RiskCounts,
+    RiskRule,
     Shares,
     TokenProof,
+    hold_risk_round,
     lookup_totals,
     reconcile_lookups,
 )
@@ -21,7 +25,13 @@ from tallystick.apps.fraud.sharing._group import add, multiply, multiply_base, s
 from tallystick.apps.fraud.sharing._payees import DISCLOSED
 from tallystick.apps.fraud.sharing._requests import format_request
 from tallystick.apps.fraud.sharing._tokens import blind, finish
-from tallystick.errors import ConfigurationError, DeadlineError, RateLimitError, VerificationError
+from tallystick.errors import (
+    ConfigurationError,
+    ConflictError,
+    DeadlineError,
+    RateLimitError,
+    VerificationError,
+)
 
 IBANS = [f"DE{n:020d}" for n in range(1_000_000, 1_000_400)]
 LIMITS = Limits(per_second=2.0, burst=100)
@@ -244,6 +254,16 @@ def test_one_customer_in_several_spellings_lists_nobody(banks: Banks) -> None:
         honest.report("a shop", customer=" ")
     honest.report("a shop", customer="another")
     assert honest.payees.entry(token, START) is not None
+
+
+def test_a_round_is_not_held_again_with_other_counts_to_see_what_one_bank_changed(banks: Banks) -> None:
+    counts = [RiskCounts({"T": (100 + place, 3)}, {}) for place in range(3)]
+    said: dict[str, Any] = {"terminals": ["T"], "known_at": START + DAY, "rule": RiskRule(bucket_bits=0)}
+    hold_risk_round(banks.members, counts, number=1, **said)
+    counts[0] = RiskCounts({"T": (107, 4)}, {})
+    with pytest.raises(ConflictError, match="held before"):
+        hold_risk_round(banks.members, counts, number=1, **said)
+    hold_risk_round(banks.members, counts, number=2, **said)
 
 
 def test_one_member_alone_removes_nothing_however_often_it_says_so(banks: Banks) -> None:

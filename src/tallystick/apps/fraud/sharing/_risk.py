@@ -6,7 +6,9 @@
 - A bank's own count below `floor` payments is handed in as nothing at all, so no small count leaves a bank, masked or not.
 - In the sum, what fewer than `least` payments or fewer than two banks stand behind is suppressed: it gets the prior. The
   sum itself is seen by all members, so this second rule keeps decisions and reports from small numbers, not members.
-- With two banks each one can compute the other's counts; from three on, what one learns is the sum of the others.
+- What a bank learns of a terminal or a bucket is the sum of the others. Where one other bank alone handed something in, that
+  is this bank's exact count, without its name; with two banks it always is. Rounds are never repeated, because the
+  difference of two would show what one bank changed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tallystick.apps.fraud.payments import Payment
-from tallystick.errors import ConfigurationError, DataError, EncodingError
+from tallystick.errors import ConfigurationError, ConflictError, DataError, EncodingError
 from tallystick.learning import LaneSite, aggregate, sum_lanes
 from tallystick.proof import Draft, format_json, parse_json
 
@@ -211,6 +213,7 @@ def hold_risk_round(
         rule: what is counted and kept back.
 
     Raises:
+        ConflictError: a member took part in this round before.
         DataError: fewer than two members, a terminal twice, or counts that do not fit the members.
     """
     if len(members) < 2 or len(counts) != len(members) or len(set(terminals)) != len(terminals):
@@ -218,6 +221,7 @@ def hold_risk_round(
     rule = rule or RiskRule()
     epoch, lanes = members[0].tokens.epoch, _lanes(terminals, rule)
     run = f"shared risk, epoch {epoch.number}, round {number}"
+    _check_new(members, run)
     agreement = _agreement(terminals, rule, known_at)
     sites = {member.id: LaneSite(member.id) for member in members}
     keys = {party: site.public_key for party, site in sites.items()}
@@ -238,6 +242,13 @@ def hold_risk_round(
         statements.append([entry.id for entry in member.bank.record_many(drafts)])
     _close(members, statements, updates, opened)
     return RiskRound(run, number, agreement, updates, risk_again(agreement, list(updates.values())))
+
+
+def _check_new(members: Sequence[Member], run: str) -> None:
+    for member in members:
+        taken = member.bank.journal.entries(kinds=("update.committed",))
+        if any(entry.statement.body.get("run") == run for entry in taken):
+            raise ConflictError("this round was held before", hint="hold the next one: one a day is enough")
 
 
 def _agreement(terminals: Sequence[str], rule: RiskRule, known_at: int) -> bytes:
