@@ -10,7 +10,7 @@ from tests.made_engine import START, Bank, Clock, payment
 
 from tallystick.apps.fraud import APP
 from tallystick.apps.fraud.casework import Cases
-from tallystick.apps.fraud.deciding import Decision, Engine
+from tallystick.apps.fraud.deciding import Decision, Engine, EngineSettings
 from tallystick.decisions import Control
 from tallystick.errors import AccessDeniedError, ConflictError, DisposedError, PaymentError
 from tallystick.node import Node, format_card_file
@@ -132,3 +132,21 @@ def test_retention_keeps_what_a_person_judged_and_what_was_withheld(tmp_path: Pa
             assert node.journal.payload(made[number]) == {"answer": "hold"}
         with pytest.raises(DisposedError):
             node.journal.entry(made[4])
+
+
+def test_a_case_of_a_payment_that_is_remembered_no_more_is_settled_and_stops_no_start(bank: Bank) -> None:
+    """A busy bank forgets payments within the hour; people take days."""
+    settings = EngineSettings(remember=5, snapshot_every=0)
+    with bank.engine(settings=settings) as engine:
+        [held] = decide(engine, [1], amount=6_000)
+        cases = Cases(bank, oversight=bank.oversight, labels=engine, clock=bank.clock)
+        cases.open_for([held])
+        decide(engine, range(2, 30))
+        assert engine.find("p1") is None
+        cases.judge(held.statement, by="ana", outcome="genuine")
+        assert cases.judge(held.statement, by="ben", outcome="genuine").settled_as == "genuine"
+        assert bank.oversight.in_force(held.statement) == "approve"
+        again = Cases(bank, oversight=bank.oversight, labels=engine, clock=bank.clock)
+        again.settle_missing()
+        assert again.settle_missing() == 0
+        assert again.find(held.statement).settled_as == "genuine"

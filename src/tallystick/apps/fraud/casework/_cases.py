@@ -252,7 +252,11 @@ class Cases:
             reason = f"a case was settled as {case.settled_as}"
             self._oversight.override(case.decision, by=by, to=to, reason=reason)
         if labels and self._labels is not None:
-            self._labels.report_label(case.payment, case.settled_as == FRAUD, source="case")
+            try:
+                self._labels.report_label(case.payment, case.settled_as == FRAUD, source="case")
+            except (DisclosureError, NotFoundError):
+                # Remembered no more, or erased: what people settled stands, and only the windows learn nothing of it.
+                self._labelled.add(case.payment)
 
     # -- from the journal ----------------------------------------------------------------------------------
 
