@@ -33,7 +33,7 @@ from ._genesis import DENOM, TOKEN, draft_genesis, genesis_hash, make_genesis
 from ._home import JoinedPorts, close_to_others, read_ports, write_configuration, write_ports
 from ._parts import NetworkPart, NetworkTerms, check_address, check_name, check_parts, format_part, parse_part
 
-__all__ = ["Assembled", "assemble", "join", "own_part", "preview", "run_engine"]
+__all__ = ["Assembled", "assemble", "attach", "join", "own_part", "preview", "run_engine"]
 
 KEY = "validator"  # name of the account's key in the node's keyring
 PART_FILE = "part.json"
@@ -237,6 +237,40 @@ def assemble(
             "the parts do not hold this member's own part as it was made here",
             hint=f"name {path / PART_FILE} too, and no other part of {own.name}",
         )
+    return _set_up(path, own, parts, engine=engine, expected=expected, block_time_ms=block_time_ms)
+
+
+def attach(
+    path: Path, parts: Sequence[NetworkPart], *, engine: Path, expected: str, block_time_ms: int | None = None
+) -> Assembled:
+    """Set a joined node up for a network that runs already: it follows, and can be made a validator then.
+
+    Args:
+        path: the home that `join` made.
+        parts: those that the network was assembled from.
+        engine: the engine's binary.
+        expected: the network's genesis hash, as its members tell it.
+        block_time_ms: as for `assemble`.
+
+    Raises:
+        ChainMismatchError: these parts make another genesis.
+        ConfigurationError: this member's part is among them, or something in it stands there already.
+        NotFoundError: nothing was joined here, or no engine.
+    """
+    own = own_part(path)
+    check_parts([*parts, own])
+    return _set_up(path, own, parts, engine=engine, expected=expected, block_time_ms=block_time_ms)
+
+
+def _set_up(
+    path: Path,
+    own: NetworkPart,
+    parts: Sequence[NetworkPart],
+    *,
+    engine: Path,
+    expected: str,
+    block_time_ms: int | None,
+) -> Assembled:
     made = preview(parts, engine=engine)
     if made.hash != expected.lower():
         raise ChainMismatchError(
