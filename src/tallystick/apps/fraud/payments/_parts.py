@@ -88,7 +88,10 @@ class _Building:
             raise PaymentError(f"a message must have at most {MAX_DEPTH} levels and {MAX_PARTS} parts")
         part = Part(tag.rpartition("}")[2], attributes.get("Ccy", ""))
         if self._open:
-            self._open[-1].parts.append(part)
+            above = self._open[-1]
+            # The blanks that indent parts must not add up to a text that is too long.
+            above.text = above.text.strip()
+            above.parts.append(part)
         else:
             self.top = part
         self._open.append(part)

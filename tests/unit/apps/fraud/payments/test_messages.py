@@ -168,6 +168,18 @@ def test_a_plain_object_without_a_field_is_refused(name: str) -> None:
         parse_payment(orjson.dumps({key: value for key, value in PLAIN.items() if key != name}))
 
 
+def test_an_indented_message_of_many_transactions_is_read() -> None:
+    one = (
+        "<CdtTrfTxInf><PmtId><EndToEndId>E{}</EndToEndId></PmtId><IntrBkSttlmAmt Ccy='EUR'>1</IntrBkSttlmAmt>"
+        "<DbtrAcct><Id><Othr><Id>a</Id></Othr></Id></DbtrAcct><CdtrAcct><Id><Othr><Id>b</Id></Othr></Id></CdtrAcct>"
+        "</CdtTrfTxInf>"
+    )
+    head = "<GrpHdr><MsgId>M</MsgId><CreDtTm>2026-11-22T10:00:00Z</CreDtTm></GrpHdr>"
+    parts = f"\n{' ' * 20}".join([head, *(one.format(place) for place in range(500))])
+    text = f"<Document><FIToFICstmrCdtTrf>{parts}</FIToFICstmrCdtTrf></Document>"
+    assert len(parse_payment(text.encode(), "application/xml")) == 500
+
+
 def test_a_message_never_repeats_what_it_refuses() -> None:
     for data in (
         pain001(CdtrAcct={"Id": {"IBAN": "GB00SECRET1234567890"}}),
