@@ -22,6 +22,7 @@ def test_a_person_switches_a_running_service_off_and_nobody_on_again(tmp_path: P
         stated = bank.node.journal.entry(answer.json()["statement"]).statement
         assert (stated.kind, stated.body["mode"]) == ("control.set", "refuse")
         assert bank.node.journal.payload(stated.id) == {"by": "review"}
+        assert bank.ask("GET", "/health").json()["deciding"] is False
         for number in (1, 2):
             refused = bank.ask("POST", DECIDE, json=payment(number, amount=500).record())
             assert refused.status_code == 403

@@ -93,7 +93,7 @@ class FrontDoor:
             key = self._admit(scope)
             body = await self._body(scope, receive)
             if path == DECIDE and scope["method"] == "POST":
-                answer, told = await self._decide(scope, body)
+                answer, told = await self._decide(scope, body, key)
             elif path == DECIDE_BATCH and scope["method"] == "POST":
                 answer = await self._decide_batch(scope, body, key)
             else:
@@ -186,7 +186,7 @@ class FrontDoor:
             )
         return self._bridge
 
-    async def _decide(self, scope: Scope, body: bytes) -> tuple[Answer, Decision | None]:
+    async def _decide(self, scope: Scope, body: bytes, key: ApiKey | None) -> tuple[Answer, Decision | None]:
         kind = _header(scope, b"content-type").partition(b";")[0].strip().lower().decode("latin-1")
         if kind in PLAIN_JSON:
             document = _json(body)
@@ -201,6 +201,9 @@ class FrontDoor:
                 hint=f"known: {', '.join((*PLAIN_JSON, *ISO_XML))}",
             )
         message = parse_payment_message(body, kind)
+        self._check_count(len(message.payments))
+        if key is not None:
+            self._limits.take(key, len(message.payments) - 1)  # one was taken at the door
         found = await self._decide_all(message.payments)
         for one in found:
             if isinstance(one, TallystickError):
@@ -243,7 +246,7 @@ class FrontDoor:
             except PaymentError as error:
                 raise PaymentError(f"payment {place}: {error.message}", hint=error.hint) from None
         if key is not None:
-            self._limits.take(key, len(payments))
+            self._limits.take(key, len(payments) - 1)  # one was taken at the door
         results = []
         for one in await self._decide_all(payments):
             if isinstance(one, Decision):

@@ -88,6 +88,8 @@ def serve(
     """
     import uvicorn
 
+    from ._connection import BoundedConnection
+
     if (tls_cert is None) != (tls_key is None):
         raise ConfigurationError("TLS needs a certificate and its key", hint="--tls-cert FILE --tls-key FILE")
     listening = _listen(host, port)
@@ -95,7 +97,7 @@ def serve(
     config = uvicorn.Config(
         app,
         loop="uvloop" if find_spec("uvloop") else "asyncio",
-        http="httptools" if find_spec("httptools") else "h11",
+        http=BoundedConnection,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -123,7 +123,13 @@ class Engine:
         names = (*features.names, *(signals.names if signals else ()))
         self._judging = Judging(models, self.book, names, feature_words())
         snapshots = _snapshots(node, directory, features)
-        self._state = restore(self._journal, features, remember=settings.remember, snapshots=snapshots)
+        self._state = restore(
+            self._journal,
+            features,
+            remember=settings.remember,
+            snapshots=snapshots,
+            ahead_s=settings.ahead_s,
+        )
         self._links = self._state_rules(permit)
         self._counters = Counters()
         self._admission = Admission(
@@ -269,7 +275,7 @@ class Engine:
 
     def stats(self) -> EngineStats:
         """Return what there is to say now."""
-        counters, detectors = self._counters, self._judging.detectors
+        counters, detectors, mode = self._counters, self._judging.detectors, self._control().mode
         with counters.lock:
             decided, refused = dict(counters.decided), dict(counters.refused)
             latencies = counters.latencies.counts()
@@ -284,7 +290,7 @@ class Engine:
             p99_us=p99,
             latencies=latencies,
             backlog=len(self._line),
-            mode="rules" if detectors.champion is None else self._control().mode,
+            mode="rules" if detectors.champion is None and mode != "refuse" else mode,
             model=detectors.champion.hash if detectors.champion else "",
             challenger=detectors.challenger.hash if detectors.challenger else "",
             rules=self.book.digest,
