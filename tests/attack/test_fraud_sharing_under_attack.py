@@ -30,8 +30,10 @@ from tallystick.errors import (
     ConflictError,
     DeadlineError,
     RateLimitError,
+    ReceiptError,
     VerificationError,
 )
+from tallystick.proof import encode_base64url
 
 IBANS = [f"DE{n:020d}" for n in range(1_000_000, 1_000_400)]
 LIMITS = Limits(per_second=2.0, burst=100)
@@ -264,6 +266,18 @@ def test_a_round_is_not_held_again_with_other_counts_to_see_what_one_bank_change
     with pytest.raises(ConflictError, match="held before"):
         hold_risk_round(banks.members, counts, number=1, **said)
     hold_risk_round(banks.members, counts, number=2, **said)
+
+
+def test_a_member_cannot_fill_the_others_disks_with_large_receipts(banks: Banks) -> None:
+    token = banks.members[0].report("a shop", customer="one").token
+    notes = {f"note{number}": "x" * 1_000 for number in range(80)}
+    opened = {"at": START, "reporter": encode_base64url(bytes(16)), "token": encode_base64url(token)}
+    entry = banks.nodes[0].record("payee.reported", {"epoch": 1}, fields={**notes, **opened})
+    large = banks.nodes[0].receipt(entry.index, disclose=(*opened, *notes))
+    for receipt in (large, large.format()):
+        with pytest.raises(ReceiptError, match="at most"):
+            banks.members[1].payees.receive(receipt)
+    banks.members[1].payees.receive(banks.nodes[0].receipt(entry.index, disclose=tuple(opened)))
 
 
 def test_one_member_alone_removes_nothing_however_often_it_says_so(banks: Banks) -> None:

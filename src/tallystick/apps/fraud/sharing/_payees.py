@@ -13,7 +13,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from tallystick.errors import DeadlineError, DisclosureError, EncodingError, RateLimitError, VerificationError
+from tallystick.errors import (
+    DeadlineError,
+    DisclosureError,
+    EncodingError,
+    RateLimitError,
+    ReceiptError,
+    VerificationError,
+)
 from tallystick.proof import (
     Clock,
     Policy,
@@ -33,6 +40,7 @@ from ._words import Listed, ReporterRecord, Verb, Word, entry_at, overturned
 __all__ = ["DISCLOSED", "KEPT_DAYS", "ListStatement", "PayeeList"]
 
 KEPT_DAYS: Final = 30
+RECEIPT_LIMIT: Final = 64 * 1024  # bytes; one of a report has about two thousand, more with every witness
 WORDS_PER_BANK: Final = 100_000  # in one epoch, about 400 bytes each in memory
 AHEAD_US: Final = 300 * SECOND  # a member's clock may be ahead of this one's
 TAG_SIZE: Final = 16  # bytes
@@ -124,11 +132,14 @@ class PayeeList:
             DeadlineError: a time outside the epoch, or ahead of this member's clock.
             DisclosureError: the fields that all members need are not opened.
             RateLimitError: more than one bank may say in an epoch.
-            ReceiptError: malformed.
+            ReceiptError: malformed, or larger than a receipt of a report can be.
             VerificationError: it does not hold under the policy, is of another epoch or not of a member.
         """
-        receipt = receipt if isinstance(receipt, Receipt) else parse_receipt(receipt)
-        word = self._read(receipt)
+        data = receipt.format() if isinstance(receipt, Receipt) else receipt
+        if len(data) > RECEIPT_LIMIT:
+            # It is kept for the whole epoch: a member must not be able to fill the others' disks.
+            raise ReceiptError(f"a receipt about a payee must have at most {RECEIPT_LIMIT} bytes")
+        word = self._read(receipt if isinstance(receipt, Receipt) else parse_receipt(receipt))
         now = self._clock() if kept_at is None else kept_at
         self.check_time(word.at)
         with self._lock:
@@ -140,7 +151,7 @@ class PayeeList:
                     )
                 if self._keep is not None and kept_at is None:
                     # Durable before it counts: what this member's decisions were made by must outlive a crash.
-                    self._keep(receipt.format())
+                    self._keep(data)
                 self._received[word.statement] = now
                 self._said[word.bank] += 1
                 # Replaced, not changed: a reader that holds the old list goes on undisturbed.
