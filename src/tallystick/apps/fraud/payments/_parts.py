@@ -178,16 +178,23 @@ def _fill(part: Part, value: Any, depth: int, left: list[int]) -> None:
         return
     for name, inside in value.items():
         if name in ("Ccy", "@Ccy") and type(inside) is str:
-            part.currency = inside
+            part.currency = _once(part.currency, inside)
             if name == "Ccy":  # an account's currency is an element of its own
                 part.parts.append(_leaf(name, inside))
         elif name in _TEXT_MEMBERS and type(inside) is not dict and type(inside) is not list:
-            part.text = _text(inside)
+            part.text = _once(part.text, _text(inside))
         else:
             for item in inside if type(inside) is list else [inside]:
                 made = Part(name.rpartition(":")[2])
                 _fill(made, item, depth - 1, left)
                 part.parts.append(made)
+
+
+def _once(before: str, text: str) -> str:
+    """Refuse two texts of one part under different names: two readers could take different ones."""
+    if before not in ("", text):
+        raise PaymentError("a part must say its text and its currency once")
+    return text
 
 
 def _leaf(name: str, text: str) -> Part:

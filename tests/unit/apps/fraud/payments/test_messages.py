@@ -180,6 +180,30 @@ def test_an_indented_message_of_many_transactions_is_read() -> None:
     assert len(parse_payment(text.encode(), "application/xml")) == 500
 
 
+@pytest.mark.parametrize(
+    "amount",
+    [
+        {"Ccy": "EUR", "value": "1.00", "#text": "999.00"},
+        {"Ccy": "EUR", "amt": "1.00", "$": "999.00"},
+        {"Ccy": "EUR", "@Ccy": "JPY", "value": "100"},
+    ],
+)
+def test_an_amount_that_is_said_in_two_ways_is_refused(amount: dict[str, str]) -> None:
+    account = {"Id": {"Othr": {"Id": "a"}}}
+    transaction = {
+        "PmtId": {"UETR": "7a562c67-ca16-48ba-b074-65581be6f001"},
+        "IntrBkSttlmAmt": amount,
+        "DbtrAcct": account,
+        "CdtrAcct": account,
+    }
+    head = {"MsgId": "M", "CreDtTm": "2026-11-22T10:00:00Z"}
+    message = {"FIToFICstmrCdtTrf": {"GrpHdr": head, "CdtTrfTxInf": transaction}}
+    with pytest.raises(PaymentError, match="once"):
+        parse_payment(orjson.dumps(message))
+    transaction["IntrBkSttlmAmt"] = {"Ccy": "EUR", "@Ccy": "EUR", "value": "1.00"}
+    assert parse_payment(orjson.dumps(message))[0].amount == 100
+
+
 def test_a_message_never_repeats_what_it_refuses() -> None:
     for data in (
         pain001(CdtrAcct={"Id": {"IBAN": "GB00SECRET1234567890"}}),
