@@ -35,6 +35,22 @@ def test_one_person_does_not_release_a_held_payment(bank: Bank) -> None:
         assert cases.judge(held, by="ben", outcome="genuine").settled_as == "genuine"
 
 
+def test_a_label_that_was_slipped_in_before_does_not_outlive_what_people_settle(bank: Bank) -> None:
+    with bank.engine() as engine:
+        held = engine.decide(payment(1, amount=6_000))
+        cases = Cases(bank, oversight=bank.oversight, labels=engine, clock=bank.clock)
+        cases.open_for([held])
+        engine.report_label("p1", False, source="customer")
+        cases.judge(held.statement, by="ana", outcome="fraud")
+        labels = list(bank.journal.entries(kinds=("label.reported",)))
+        said = bank.journal.payload(labels[-1].id)
+        assert isinstance(said, dict)
+        assert (len(labels), said["fraud"], said["source"]) == (2, True, "case")
+        # What is learned later counts, also after a restart.
+        engine.report_label("p1", False, source="chargeback")
+        assert Cases(bank, oversight=bank.oversight, labels=engine, clock=bank.clock).settle_missing() == 0
+
+
 def test_one_person_does_not_review_twice_nor_what_she_asked_for(bank: Bank) -> None:
     with bank.engine() as engine:
         held = engine.decide(payment(1, amount=6_000)).statement

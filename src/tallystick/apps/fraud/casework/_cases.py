@@ -115,7 +115,7 @@ class Cases:
         self._deadlines, self._clock = deadlines, clock
         self._cases: dict[str, Case] = {}
         self._overridden: set[str] = set()  # decisions that were overridden, by a case or otherwise
-        self._labelled: set[str] = set()  # payments of which somebody said what they were
+        self._labelled: dict[str, bool] = {}  # payments of which somebody said what they were; the last word
         self._read = 0
         self._lock = threading.RLock()
 
@@ -223,6 +223,9 @@ class Cases:
             self._node.record_many([Draft("case.judged", {}, {"decision": [decision]}, fields=fields)])
             case = self.find(decision)
             if case.settled_as:
+                if self._labelled.get(case.payment) == (case.settled_as == GENUINE):
+                    # Somebody said otherwise before: what people settled now is the newer word.
+                    del self._labelled[case.payment]
                 self._settle(case, by)
             return case
 
@@ -256,7 +259,7 @@ class Cases:
                 self._labels.report_label(case.payment, case.settled_as == FRAUD, source="case")
             except (DisclosureError, NotFoundError):
                 # Remembered no more, or erased: what people settled stands, and only the windows learn nothing of it.
-                self._labelled.add(case.payment)
+                self._labelled[case.payment] = case.settled_as == FRAUD
 
     # -- from the journal ----------------------------------------------------------------------------------
 
@@ -269,7 +272,8 @@ class Cases:
 
     def _see(self, said: Statement) -> None:
         if said.kind == "label.reported":
-            self._labelled.add(self._open_sealed(said.id).get("payment", ""))
+            sealed = self._open_sealed(said.id)
+            self._labelled[sealed.get("payment", "")] = bool(sealed.get("fraud"))
             return
         decisions = said.links.get("decision", ())
         if len(decisions) != 1:
