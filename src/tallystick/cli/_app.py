@@ -29,6 +29,7 @@ COMMANDS = {
     "members": f"{_HERE}._chain",
     "chain": f"{_HERE}._chain",
     "migrate": f"{_HERE}._migrate",
+    "network": f"{_HERE}._network",
     "model": f"{_HERE}._model",
     "ask": f"{_HERE}._ask",
     "review": f"{_HERE}._oversight",

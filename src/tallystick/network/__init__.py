@@ -15,6 +15,7 @@ from ._besu import (
     BesuTerms,
     besu_files,
     besu_member_files,
+    make_besu,
     new_besu_key,
     write_besu_files,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "format_part",
     "join",
     "lend",
+    "make_besu",
     "new_besu_key",
     "own_part",
     "parse_part",

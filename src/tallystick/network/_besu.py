@@ -35,6 +35,7 @@ __all__ = [
     "besu_files",
     "besu_member_files",
     "format_extra_data",
+    "make_besu",
     "new_besu_key",
     "write_besu_files",
 ]
@@ -363,6 +364,45 @@ def write_besu_files(path: Path, files: Mapping[str, bytes], *, keys: Mapping[st
             write_atomically(kept, path / name / "key", b"0x" + secret.hex().encode() + b"\n")
     except OSError as error:
         raise StorageError(f"the network's files could not be written: {error.strerror}") from error
+
+
+def make_besu(
+    path: Path,
+    names: Sequence[str],
+    *,
+    terms: BesuTerms,
+    randomness: Randomness,
+    host: str = "127.0.0.1",
+    p2p_port: int = 30303,
+    rpc_port: int = 8545,
+) -> list[BesuPart]:
+    """Make a whole network's files on one machine, keys included: for a pilot, not for several organisations.
+
+    Args:
+        path: a directory that is not there, or is empty.
+        names: of the members.
+        terms: of the network.
+        randomness: source of the keys.
+        host: of all nodes.
+        p2p_port: of the first node; each further one has the next.
+        rpc_port: likewise.
+
+    Returns:
+        The members' parts, in the order of the names.
+
+    Raises:
+        ConfigurationError: names, ports or a directory that cannot be used.
+        StorageError: it could not be written.
+    """
+    keys, parts = dict[str, bytes](), list[BesuPart]()
+    for place, name in enumerate(names):
+        keys[name], public = new_besu_key(randomness)
+        parts.append(BesuPart(name, public, host, p2p_port + place, rpc_port + place))
+    files = besu_files(parts, terms)
+    for part in parts:
+        files |= besu_member_files(part)
+    write_besu_files(path, files, keys=keys)
+    return parts
 
 
 def _json(document: object) -> bytes:

@@ -22,6 +22,7 @@ from tallystick.network._besu import (
     besu_files,
     besu_member_files,
     format_extra_data,
+    make_besu,
     new_besu_key,
     write_besu_files,
 )
@@ -235,3 +236,19 @@ def test_parts_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 def test_terms_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         BesuTerms(**{"chain_id": 1, "at": 1, **wrong})
+
+
+def test_a_pilots_whole_network_is_made_on_one_machine(tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d"]
+    parts = make_besu(tmp_path / "net", names, terms=TERMS, randomness=os.urandom)
+    assert [part.rpc_port for part in parts] == [8545, 8546, 8547, 8548]
+    for part in parts:
+        secret = bytes.fromhex((tmp_path / "net" / part.name / "key").read_text().strip()[2:])
+        assert Account(secret).address == part.address
+        assert (
+            tomllib.loads((tmp_path / "net" / part.name / "config.toml").read_text())["p2p-port"]
+            == part.p2p_port
+        )
+    with pytest.raises(ConfigurationError, match="must stand once"):
+        make_besu(tmp_path / "other", ["a", "a"], terms=TERMS, randomness=os.urandom)
+    assert not (tmp_path / "other").exists()
