@@ -81,10 +81,11 @@ def parse_bundle(data: bytes) -> Bundle:
     try:
         files = _unpack(data)
         manifest = check_format(parse_json(files.pop(_MANIFEST), limit=64 * 1024 * 1024), _FORMAT)
-        if manifest["files"] != {
-            name: hashlib.sha256(content).hexdigest() for name, content in files.items()
-        }:
-            raise ReceiptError("the bundle's files are not those that it lists")
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        if manifest["files"] != found:
+            raise ReceiptError(
+                "the bundle's files are not those that it lists", hint=_first_other(manifest["files"], found)
+            )
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -109,6 +110,18 @@ def parse_bundle(data: bytes) -> Bundle:
             raise ReceiptError("a receipt in the bundle must be named by its statement's id")
         receipts[receipt.statement.id] = receipt
     return Bundle(receipts, attachments)
+
+
+def _first_other(listed: object, found: dict[str, str]) -> str:
+    """Name the first file that is changed, missing or not listed; the names that we found are plain ASCII."""
+    if not isinstance(listed, dict):
+        return ""
+    for name in sorted(found):
+        if name not in listed:
+            return f"{name} is not listed"
+        if listed[name] != found[name]:
+            return f"{name} was changed"
+    return f"{len(listed) - len(found)} of the files that it lists are missing"
 
 
 def _unpack(data: bytes) -> dict[str, bytes]:

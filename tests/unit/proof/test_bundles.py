@@ -116,6 +116,22 @@ def test_a_file_that_is_missing_changed_added_or_renamed_is_noticed() -> None:
             parse_bundle(zipped(forged))
 
 
+def test_the_first_file_that_does_not_fit_the_list_is_named() -> None:
+    files = contents()
+    receipt = f"receipts/{RECEIPTS[0].statement.id}.receipt.json"
+    for forged, told in (
+        ({**files, receipt: b"{}"}, f"{receipt} was changed"),
+        ({**files, "more.txt": b"x"}, "more.txt is not listed"),
+        (
+            {name: data for name, data in files.items() if name != receipt},
+            "1 of the files that it lists are missing",
+        ),
+    ):
+        with pytest.raises(ReceiptError) as caught:
+            parse_bundle(zipped(forged))
+        assert caught.value.hint == told
+
+
 def relisted(files: dict[str, bytes]) -> bytes:
     """A bundle whose list was made again by somebody who changed its files."""
     import hashlib
