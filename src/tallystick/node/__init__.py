@@ -13,6 +13,7 @@ from ._backups import BackedUp, ask_chain, backup, restore
 from ._consortium import Consortium, make_policy
 from ._fitting import FAMILIES, fit
 from ._founding import found, found_models, found_oracle, seat_of
+from ._grounds import EmbeddedGround, Ground, NetworkGround
 from ._judging import Judged
 from ._membership import Membership
 from ._migrating import Moved, found_elsewhere, migrate, moving_to
@@ -37,10 +38,13 @@ __all__ = [
     "CardFile",
     "ChainSettings",
     "Consortium",
+    "EmbeddedGround",
+    "Ground",
     "Hold",
     "Judged",
     "Membership",
     "Moved",
+    "NetworkGround",
     "Node",
     "OracleDealings",
     "OversightSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +26,13 @@ from tallystick.proof import (
 )
 
 from ._founding import found, found_models, found_oracle
+from ._grounds import EmbeddedGround, Ground
 from ._node import Node
 from ._peers import CardFile, format_card_file
 from ._settings import ChainSettings
 
 if TYPE_CHECKING:
-    from tallystick.chain import Chain, Profile
+    from tallystick.chain import Chain
 
 __all__ = ["Consortium", "make_policy"]
 
@@ -72,11 +74,12 @@ def make_policy(
 
 
 class Consortium:
-    """Several nodes in one process over one embedded chain: every member knows and witnesses every other.
+    """Several nodes in one process over one chain: every member knows and witnesses every other.
 
     Args:
-        directory: holds one workspace per member, and the chain.
+        directory: holds one workspace per member, and the embedded chain.
         names: legal names; or how many members of the names Hospital A, Hospital B, ...
+        ground: where the chain stands; embedded in `directory`, run by one operator, when None.
         clock: microseconds since the epoch.
         kinds: kinds that may be recorded.
         heads: where the journals' heads are remembered; beside the workspaces when None.
@@ -97,13 +100,12 @@ class Consortium:
         names: int | Sequence[str],
         *,
         directory: Path,
+        ground: Ground | None = None,
         clock: Clock = system_clock,
         kinds: Kinds = STANDARD_KINDS,
         heads: Path | None = None,
         passphrase: str = "a consortium in one process",  # noqa: S107 - protects nothing: all keys lie in one directory
     ) -> None:
-        from tallystick.chain import LocalChain, Profile, connect
-
         members = [f"Hospital {chr(65 + n)}" for n in range(names)] if isinstance(names, int) else list(names)
         if not members or len(set(members)) != len(members) or len(members) > MEMBER_LIMIT:
             raise ConfigurationError(
@@ -111,10 +113,10 @@ class Consortium:
             )
         self.directory = directory
         self.nodes: list[Node] = []
-        profile: Profile = Profile("chain", path=directory / "chain.sqlite")
         directory.mkdir(parents=True, exist_ok=True)
-        LocalChain(directory / "chain.sqlite", clock=clock).close()
-        self.chain: Chain = connect(profile, clock=clock)
+        self.ground: Ground = ground or EmbeddedGround(directory / "chain.sqlite", clock=clock)
+        self._chains: list[Chain] = []
+        self.chain: Chain = self._open(members[0])
         heads = heads or directory / "heads"
         try:
             for name in members:
@@ -128,20 +130,39 @@ class Consortium:
                     heads=heads,
                 )
                 self.nodes.append(node)
-            self._introduce(profile)
+            self._introduce()
         except BaseException:
             self.close()
             raise
 
-    def _introduce(self, profile: Profile) -> None:
+    def _open(self, member: str) -> Chain:
+        chain = self.ground.open(member)
+        if chain not in self._chains:
+            self._chains.append(chain)
+        return chain
+
+    def _introduce(self) -> None:
         for node in self.nodes:
             for other in self.nodes:
                 if other is not node:
                     node.import_card(format_card_file(other.party.cards))
+            if not self.ground.local:
+                self.fund(node)
         members, anchors = found(self.nodes[0], self.chain, self.cards, threshold=len(self.nodes) // 2 + 1)
         for node in self.nodes:
-            node.set_chain(ChainSettings(profile, members, anchors))
-            node.share_chain(self.chain)
+            name = node.party.card.name
+            node.set_chain(ChainSettings(self.ground.profile(name), members, anchors))
+            node.share_chain(self.chain if node is self.nodes[0] else self._open(name))
+
+    def fund(self, node: Node, wei: int | None = None) -> None:
+        """Give a member's account coins to spend; some when None."""
+        from tallystick.chain import Account
+
+        self.ground.fund(self.chain, Account(node.party.secret("chain")).address, wei)
+
+    def offered(self) -> AbstractContextManager[str]:
+        """A url at which somebody outside can ask the chain meanwhile."""
+        return self.ground.offered(self.chain)
 
     def found_models(self, *, approvals: int | None = None) -> str:
         """Deploy the contract `Models` and set it for all members.
@@ -152,27 +173,30 @@ class Consortium:
         Returns:
             Its address.
         """
-        settings = self._settings()
+        settings = self._settings(self.nodes[0])
         needed = (len(self.nodes) - 1) // 2 + 1 if approvals is None else approvals
         models = found_models(self.nodes[0], self.chain, members=settings.members, approvals=needed)
-        for node in self.nodes:
-            node.set_chain(replace(settings, models=models))
+        self._set(models=models)
         return models
 
     def found_oracle(self) -> str:
         """Deploy the contract `Oracle`, which asks `Models`, and set it for all members; its address."""
-        if not self._settings().models:
+        if not self._settings(self.nodes[0]).models:
             self.found_models()
-        settings = self._settings()
+        settings = self._settings(self.nodes[0])
         oracle = found_oracle(self.nodes[0], self.chain, models=settings.models)
-        for node in self.nodes:
-            node.set_chain(replace(settings, oracle=oracle))
+        self._set(oracle=oracle)
         return oracle
 
-    def _settings(self) -> ChainSettings:
-        settings = self.nodes[0].settings.chain
+    def _settings(self, node: Node) -> ChainSettings:
+        settings = node.settings.chain
         assert settings is not None
         return settings
+
+    def _set(self, **contracts: str) -> None:
+        """Tell every member of a contract; each keeps its own way to the chain."""
+        for node in self.nodes:
+            node.set_chain(replace(self._settings(node), **contracts))  # type: ignore[arg-type]
 
     @property
     def cards(self) -> list[CardFile]:
@@ -188,8 +212,22 @@ class Consortium:
                     node.add_cosignatures(other.cosign(node.ask_witness(seen=[seen])).note)
 
     def anchor(self) -> int:
-        """Anchor every member's newest head; how many are new."""
-        return sum(len(node.anchor(chain=self.chain)) for node in self.nodes)
+        """Anchor every member's newest head; how many are new.
+
+        On a network every other member then looks at its own node, and signs that each new anchor stands there.
+        """
+        fresh = {node: node.anchor(chain=node.shared_chain) for node in self.nodes}
+        if not self.ground.local:
+            for node in self.nodes:
+                if fresh[node]:
+                    self._attest(node)
+        return sum(map(len, fresh.values()))
+
+    def _attest(self, node: Node) -> None:
+        receipt = node.receipt(node.journal.size - 1)
+        for other in self.nodes:
+            if other is not node:
+                node.add_anchor_note(other.attest(receipt, chain=other.shared_chain))
 
     def gas_of(self, claim: AnchorClaim) -> int:
         """What an anchor cost: the gas of all transactions to its contract in its block, shared among them."""
@@ -200,9 +238,11 @@ class Consortium:
         return sum(used) // max(1, len(used))
 
     def policy(self, name: str = "everybody here", *, ask: Sequence[str] = ("party",)) -> Policy:
-        """A policy that pins all members and this chain, which one operator runs."""
-        settings = self._settings()
-        anchor = AnchorPolicy(self.chain.chain_id, self.chain.genesis, settings.anchors, local=True)
+        """A policy that pins all members and this chain; an embedded one counts as one operator's."""
+        contract, ground = self._settings(self.nodes[0]).anchors, self.ground
+        anchor = AnchorPolicy(
+            self.chain.chain_id, self.chain.genesis, contract, ground.local, ground.need, ground.endpoints
+        )
         return make_policy(name, self.cards, anchor=anchor, ask=ask)
 
     def audit(self, *, check: Callable[[Any], None] | None = None) -> int:
@@ -222,7 +262,7 @@ class Consortium:
         policy, count = self.policy(), 0
         for node in self.nodes:
             node.journal.verify()
-            way = node.anchoring(chain=self.chain)
+            way = node.anchoring(chain=node.shared_chain)
             try:
                 way.check()
             finally:
@@ -238,7 +278,8 @@ class Consortium:
         """Close all nodes and the chain."""
         for node in self.nodes:
             node.close()
-        self.chain.close()
+        for chain in self._chains:
+            chain.close()
 
     def __enter__(self) -> Self:
         return self

@@ -272,8 +272,6 @@ class _Pilot:
         }
 
     def _forge(self, consortium: Consortium) -> None:
-        from tallystick.chain import LocalChain, serve
-
         with self.step("tamper") as say:
             node: Node = consortium.nodes[0]
             own = next(
@@ -289,9 +287,8 @@ class _Pilot:
                 mark=b'"weights":[',
                 peers=f"{self._who()}s",
             )
-            assert isinstance(consortium.chain.provider, LocalChain)
-            with serve(consortium.chain.provider, port=0) as served:
-                found = forge(evidence, self.out / "forged", self.out / "policy.json", rpc=served.url)
+            with consortium.offered() as url:
+                found = forge(evidence, self.out / "forged", self.out / "policy.json", rpc=url)
             self.summary["forgeries"] = found
             caught = sum(item["caught"] for item in found)
             good = caught == len(found)

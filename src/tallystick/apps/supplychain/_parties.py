@@ -63,8 +63,8 @@ class Cast:
 
     def found(self) -> None:
         """Deploy the contracts and open the panels."""
-        for account in self.accounts.values():
-            self.chain.fund(account.address, PURSE)
+        for node in self.nodes.values():
+            self.consortium.fund(node, PURSE)
         self.consortium.found_models(approvals=2)
         self.oracle = Oracle(self.chain.web3, self.consortium.found_oracle())
         settings = self.nodes[PHARMACY].settings.chain

@@ -371,8 +371,6 @@ class _Pilot:
         return found
 
     def _forge(self, cast: Cast) -> None:
-        from tallystick.chain import LocalChain, serve
-
         with self.step("tamper") as say:
             node = cast.nodes[PHARMACY]
             published = cast.nodes[MAKER].receipt(self.published, disclose=[])
@@ -386,9 +384,8 @@ class _Pilot:
                 mark=b'"leaves":"',
                 peers="parties",
             )
-            assert isinstance(cast.chain.provider, LocalChain)
-            with serve(cast.chain.provider, port=0) as served:
-                found = forge(evidence, self.out / "forged", self.out / "policy.json", rpc=served.url)
+            with cast.consortium.offered() as url:
+                found = forge(evidence, self.out / "forged", self.out / "policy.json", rpc=url)
             self.summary["forgeries"] = found
             caught = sum(item["caught"] for item in found)
             names = ", ".join(item["name"] for item in found)
