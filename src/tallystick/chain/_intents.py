@@ -53,6 +53,11 @@ _INTENT = (
     "SELECT position, id, receiver, data, value, gas, state, nonce, attempts, hash, block, block_hash,"
     " gas_used, contract, reason FROM intents"
 )
+# one look into the index for each of the two states
+_HIGHEST = (
+    "SELECT max((SELECT coalesce(max(nonce), -1) FROM intents WHERE state = 'signed'),"
+    " (SELECT coalesce(max(nonce), -1) FROM intents WHERE state = 'mined'))"
+)
 _VARIANT = "SELECT hash, nonce, raw, gas, max_fee, tip, made_at FROM variants"
 _MINED_VARIANT = (
     "SELECT hash, nonce, raw, gas, max_fee, tip, made_at FROM variants"
@@ -244,10 +249,9 @@ class IntentStore:
             False when another process was faster.
         """
         with self.writing() as connection:
-            highest = connection.execute("SELECT max(nonce) FROM intents WHERE state = 'signed'").fetchone()[
-                0
-            ]
-            free = chain_nonce if highest is None or exactly else max(chain_nonce, highest + 1)
+            # what was mined counts too: a node that is behind still shows those nonces as free
+            highest = connection.execute(_HIGHEST).fetchone()[0]
+            free = chain_nonce if exactly else max(chain_nonce, highest + 1)
             variant = sign(free)
             changed = connection.execute(
                 "UPDATE intents SET state = 'signed', nonce = ?, changed_at = ?"

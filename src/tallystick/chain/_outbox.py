@@ -4,8 +4,9 @@
 * Signed bytes and their nonce are on the disk before anything leaves. After kill -9 the same bytes leave again, and
   a chain takes the same bytes once only.
 * An intent has succeeded when the *mined hash is one of its own*: that an account's nonce moved on proves nothing.
-* A nonce is taken back only when the chain has used it for something else; as long as signed bytes could still
-  be mined, their intent is never signed for a second nonce. A gap is closed with a transfer to oneself.
+* A nonce is taken back only when a settled block shows that something else used it; as long as signed bytes could
+  still be mined, their intent is never signed for a second nonce. A missing receipt alone says nothing.
+* Nodes with a queue and nodes without one are served alike (`_handing`); a busy node delays only.
 * Where calls can be rebuilt, one intent is on its way at a time: what is mined first turns those after it stale.
 * When no node answers, the account is empty or the time is up, what waits stays and a later flush goes on.
 
@@ -17,7 +18,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,11 +26,13 @@ from typing import Any, Protocol
 
 from eth_hash.auto import keccak
 
-from tallystick.errors import ChainError, FundsError, InputError, NonceError, RevertError, SurroundingsError
+from tallystick.errors import ChainError, FundsError, InputError, RevertError, SurroundingsError
 
 from ._calls import Call
 from ._connect import Chain, Fees, MinedTransaction
+from ._handing import FILLER, FILLER_GAS, Handing
 from ._intents import Intent, IntentStore, Variant
+from ._nonces import find_use
 
 __all__ = ["Intent", "Mined", "Outbox"]
 
@@ -38,23 +40,7 @@ Clock = Callable[[], int]
 Rebuild = Callable[[Intent], Call | None]
 
 MAX_ATTEMPTS = 5
-MAX_VARIANTS = 12
-RESEND_AFTER_S = 5
-BUMP_AFTER_S = 15
 POLL_S = 0.25
-# a gap or a foreign nonce is believed when it is seen this often in a row: a lagging node shows both falsely
-STRIKES = 3
-STRUCK_FOR_S = 5
-_FILLER = "gap/"
-
-_UNDERPRICED = re.compile(
-    r"underpriced|fee too low|less than block base fee|gas price too low", re.IGNORECASE
-)
-# a node that says so has not taken the bytes and never will
-_NEVER = re.compile(
-    r"intrinsic gas|exceeds block gas limit|gas limit too high|oversized|initcode size|not supported|invalid sender",
-    re.IGNORECASE,
-)
 
 _log = logging.getLogger(__name__)
 
@@ -116,13 +102,11 @@ class Outbox:
         self._rebuild = rebuild
         self._clock = clock
         self._sleep = sleep
-        # by intent: how often its nonce was seen used by nothing of ours, and since when
-        self._strikes: dict[int, tuple[int, int]] = {}
-        self._gap_strikes = 0
-        # by a variant's hash: when this process handed it over first and last; a new process hands all over again
-        self._handed: dict[str, tuple[int, int]] = {}
+        # intents whose own transaction stands in a block while its receipt is not shown yet
+        self._seen_in_block: set[int] = set()
         owner = f"{account.address} on chain {chain.chain_id} {chain.genesis}"
         self._store = IntentStore(Path(path), owner=owner)
+        self._handing = Handing(self._store, chain, address=account.address, sign=self._sign, clock=clock)
 
     def __enter__(self) -> Outbox:
         return self
@@ -145,8 +129,8 @@ class Outbox:
         Raises:
             InputError: the id stands for another call already.
         """
-        if intent_id.startswith(_FILLER):
-            raise InputError(f"an intent's id must not begin with {_FILLER}")
+        if intent_id.startswith(FILLER):
+            raise InputError(f"an intent's id must not begin with {FILLER}")
         return self._put(intent_id, call, gas=gas)
 
     def _put(self, intent_id: str, call: Call, *, gas: int | None) -> Intent:
@@ -216,7 +200,10 @@ class Outbox:
         while self.pending():
             mined += self._settle()
             self._sign_waiting()
-            self._hand_over()
+            try:
+                self._hand_over()
+            except FundsError as error:
+                raise self._no_funds(error) from error
             mined += self._settle()
             if not self.pending() or time.monotonic() >= deadline:
                 break
@@ -243,7 +230,7 @@ class Outbox:
                 self._judge_usurped(intent, settled)
             elif receipt.block <= settled:
                 self._finish(intent, receipt)
-                if receipt.succeeded and not intent.id.startswith(_FILLER):
+                if receipt.succeeded and not intent.id.startswith(FILLER):
                     mined.append(_mined(self._store.intent(intent.id)))
         return mined
 
@@ -258,7 +245,8 @@ class Outbox:
         return None
 
     def _finish(self, intent: Intent, receipt: MinedTransaction) -> None:
-        self._strikes.pop(intent.position, None)
+        self._seen_in_block.discard(intent.position)
+        self._handing.done(self._store.variants(intent))
         found: dict[str, Any] = {
             "hash": receipt.hash,
             "block": receipt.block,
@@ -284,20 +272,22 @@ class Outbox:
         return "reverted"
 
     def _judge_usurped(self, intent: Intent, settled: int) -> None:
-        """Let an intent wait again when a transaction of somebody else used its nonce."""
-        if intent.nonce is None or self._chain.nonce(self._account.address, settled) <= intent.nonce:
+        """Let an intent wait again when a settled block shows a transaction of somebody else with its nonce."""
+        if intent.nonce is None or intent.position in self._seen_in_block:
             return
-        now = self._clock()
-        strikes, since = self._strikes.get(intent.position, (0, now))
-        self._strikes[intent.position] = (strikes + 1, since)
-        # the embedded chain cannot lag behind itself
-        patient = self._chain.is_local or now - since >= STRUCK_FOR_S * 1_000_000
-        if strikes + 1 >= STRIKES and patient:
-            del self._strikes[intent.position]
-            _log.warning("nonce %d of %s was used elsewhere", intent.nonce, self._account.address)
-            if not self._rebuilt(intent, or_same=True):
-                reason = "its nonce was used elsewhere too often: does another program use this account?"
-                self._store.finish(intent, "failed", at=self._clock(), reason=reason)
+        use = find_use(self._chain, self._account.address, intent.nonce, settled=settled)
+        if use is None:
+            return
+        if use.hash in {variant.hash for variant in self._store.variants(intent)}:
+            self._seen_in_block.add(intent.position)
+            return
+        _log.warning("nonce %d of %s was used elsewhere", intent.nonce, self._account.address)
+        if intent.id.startswith(FILLER):
+            # there never was a gap
+            self._store.finish(intent, "dropped", at=self._clock(), reason="no longer needed")
+        elif not self._rebuilt(intent, or_same=True):
+            reason = "its nonce was used elsewhere too often: does another program use this account?"
+            self._store.finish(intent, "failed", at=self._clock(), reason=reason)
 
     def _rebuilt(self, intent: Intent, *, or_same: bool = False) -> bool:
         """Ask for a new call for an intent that can no longer happen as it is; whether that settled it."""
@@ -386,80 +376,13 @@ class Outbox:
     # -- sending ------------------------------------------------------------------------------------------
 
     def _hand_over(self) -> None:
-        """Give the chain what it may not have yet, in the order of the nonces."""
-        signed = self._store.in_state("signed")
-        if signed:
-            self._mind_the_gap(signed)
-        for intent in self._store.in_state("signed"):
-            variants = self._store.variants(intent)
-            variant = next(v for v in variants if v.nonce == intent.nonce)
-            first, last = self._handed.get(variant.hash, (None, None))
-            now = self._clock()
-            if first is not None and now - first > BUMP_AFTER_S * 1_000_000:
-                variant = self._bumped(intent, variant, len(variants))
-            elif last is not None and 0 <= now - last < RESEND_AFTER_S * 1_000_000:
-                continue
-            if not self._hand_over_one(intent, variant, len(variants)):
-                return
-
-    def _hand_over_one(self, intent: Intent, variant: Variant, variants: int) -> bool:
-        """Hand one variant over; False when those after it have to wait."""
-        try:
-            self._chain.send(variant.raw)
-        except FundsError as error:
-            raise self._no_funds(error) from error
-        except NonceError:
-            # used already: the next look at the receipts tells by whom; ahead: the ones before it come first
-            return self._chain.nonce(self._account.address) > (intent.nonce or 0)
-        except RevertError:
-            raise
-        except ChainError as error:
-            if _UNDERPRICED.search(error.message):
-                bumped = self._bumped(intent, variant, variants)
-                if bumped.hash != variant.hash:
-                    return self._hand_over_one(intent, bumped, variants + 1)
-            if not _NEVER.search(error.message):
-                raise
-            self._store.finish(intent, "failed", at=self._clock(), reason=error.message)
-            return False
-        now = self._clock()
-        self._handed[variant.hash] = (self._handed.get(variant.hash, (now, now))[0], now)
-        return True
-
-    def _mind_the_gap(self, signed: list[Intent]) -> None:
-        """Close a gap below the lowest signed nonce, or nothing above it would ever be mined."""
-        address = self._account.address
-        lowest = min(intent.nonce for intent in signed if intent.nonce is not None)
-        present = max(self._chain.nonce(address), self._chain.nonce(address, "pending"))
-        if lowest <= present:
-            self._gap_strikes = 0
-            return
-        self._gap_strikes += 1
-        if self._gap_strikes < STRIKES:
-            return
-        self._gap_strikes = 0
-        for nonce in range(present, lowest):
-            kept = self._store.mined_at(nonce)
-            if kept is not None:
-                # mined once and lost again by the chain: the same bytes fit once more
-                self._chain.send(kept.raw)
-                continue
-            _log.warning("closing a gap at nonce %d of %s", nonce, address)
-            filler = self._put(f"{_FILLER}{nonce}/{self._clock()}", Call(to=address, data=b""), gas=30_000)
-            self._lease(filler, 30_000, self._chain.fees(), exactly=nonce)
-
-    def _bumped(self, intent: Intent, variant: Variant, variants: int) -> Variant:
-        """Sign the same call and nonce again with higher fees; the old variant when the cap is reached."""
-        now_asked = self._chain.fees()
-        # nodes take a replacement only when both fees rise by a tenth or more
-        max_fee = max(variant.max_fee * 9 // 8 + 1, now_asked.max_fee)
-        tip = max(variant.tip * 9 // 8 + 1, now_asked.tip)
-        if max_fee > self._chain.profile.fee_cap_wei or variants >= MAX_VARIANTS:
-            _log.warning("intent %s stays at the fee cap", intent.id)
-            return variant
-        bumped = self._sign(intent.call, variant.nonce, variant.gas, Fees(max_fee, min(tip, max_fee)))
-        self._store.add_variant(intent, bumped)
-        return bumped
+        """Give the chain what it may not have yet, and close a gap that is believed."""
+        for nonce in self._handing.missing(self._store.in_state("signed")):
+            _log.warning("closing a gap at nonce %d of %s", nonce, self._account.address)
+            call = Call(to=self._account.address, data=b"")
+            filler = self._put(f"{FILLER}{nonce}/{self._clock()}", call, gas=FILLER_GAS)
+            self._lease(filler, FILLER_GAS, self._chain.fees(), exactly=nonce)
+        self._handing.hand_over(self._store.in_state("signed"))
 
     def _no_funds(self, error: FundsError) -> FundsError:
         way = "tallystick_fund or Chain.fund" if self._chain.is_local else "send coins to it"
