@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import orjson
 import pytest
 from tests.network.joined import Joined
 
-from tallystick.chain import Profile, connect
+from tallystick.chain import Profile, anchor_reader, connect
 from tallystick.errors import (
     ChainMismatchError,
     ChainUnreachableError,
@@ -25,7 +26,17 @@ from tallystick.network._home import read_ports, set_value
 from tallystick.network._joining import assemble, attach, join, own_part, preview, run_engine
 from tallystick.network._parts import NetworkTerms, format_part, parse_part
 from tallystick.network._validators import add_validator, lend, remove_validator, validators
-from tallystick.proof import Party, system_clock
+from tallystick.node import (
+    CardFile,
+    ChainSettings,
+    Node,
+    anchor_policy,
+    found,
+    found_elsewhere,
+    make_policy,
+    migrate,
+)
+from tallystick.proof import Party, system_clock, verify
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 NAMES = ("bank-a", "bank-b", "bank-c", "bank-d")
@@ -42,6 +53,15 @@ def joined(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[J
         yield made
     finally:
         made.end()
+
+
+@pytest.fixture(scope="module")
+def running(joined: Joined) -> Joined:
+    """The four of them, making blocks."""
+    for name in NAMES:
+        joined.start(name)
+    joined.wait("bank-a", 2)
+    return joined
 
 
 def test_everybody_makes_the_same_genesis_from_what_travelled(joined: Joined) -> None:
@@ -142,10 +162,8 @@ def test_a_node_that_does_not_run_is_said_so(joined: Joined, tmp_path: Path) -> 
         validators(idle.comet("idle"))
 
 
-def test_a_fifth_validator_joins_the_running_network_and_one_is_removed(joined: Joined) -> None:
-    for name in NAMES:
-        joined.start(name)
-    joined.wait("bank-a", 2)
+def test_a_fifth_validator_joins_the_running_network_and_one_is_removed(running: Joined) -> None:
+    joined = running
     with connect(Profile("network", urls=(joined.rpc("bank-a"),), chain_id=262144)) as chain:
         party = joined.parts[0].party_account
         assert chain.balance(party) == NetworkTerms().pocket * 10**18
@@ -179,3 +197,44 @@ def test_a_fifth_validator_joins_the_running_network_and_one_is_removed(joined: 
 
     joined.stop("bank-b")  # it is none any more: the four others do not miss it
     assert joined.wait("bank-e", left.height + 3)
+
+
+def test_a_workspace_moves_from_the_embedded_chain_to_the_network(running: Joined, tmp_path: Path) -> None:
+    embedded = Profile("chain", path=tmp_path / "embedded.chain")
+    there = Profile("chain", urls=(running.rpc("bank-a"),), chain_id=262144)
+    with Node.init(tmp_path / "a", name="Bank A", passphrase="correct horse", scrypt_n=2**4) as node:
+        own = [CardFile(node.party.cards)]
+        with connect(embedded, create=True) as chain:
+            node.set_chain(ChainSettings(embedded, *found(node, chain, own, threshold=1)))
+        node.record("document.recorded", {"title": "protocol"})
+        node.anchor()
+        before = make_policy("before", own, anchor=anchor_policy(node.settings.chain, {}))
+        receipt = node.receipt(0).format()
+        told = verify(receipt, policy=before).lines
+
+        moved = migrate(node, found_elsewhere(node, there, own, threshold=1))
+        assert moved.old is not None
+        assert moved.new is not None
+        assert (moved.old.size, moved.old.root) == (moved.new.size, moved.new.root)
+        assert verify(receipt, policy=before).lines == told
+        assert [claim.size for claim in node.anchor()] == [2]
+
+        fresh = node.receipt(0)
+        assert fresh.anchor is not None
+        assert fresh.anchor.chain_id == 262144
+        endpoints = {name: running.rpc(name) for name in ("bank-a", "bank-c")}
+        after = make_policy(
+            "after", own, anchor=anchor_policy(node.settings.chain, endpoints), ask=("party", "anchor")
+        )
+        for url in endpoints.values():
+            _wait_block(url, fresh.anchor.block)
+        report = verify(fresh.format(), policy=after, read_anchor=anchor_reader(list(endpoints.values())))
+        assert any(line.topic == "anchor" and "2 of your endpoints say" in line.text for line in report.lines)
+
+
+def _wait_block(url: str, number: int) -> None:
+    with connect(Profile("network", urls=(url,))) as chain:
+        deadline = time.monotonic() + 30
+        while chain.head().number < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)

@@ -233,6 +233,17 @@ def test_an_answer_that_does_not_fit_is_refused(changes: dict[str, Any]) -> None
     assert "\n" not in str(refused.value)
 
 
+def test_a_node_that_counts_blocks_from_1_answers_for_block_0_with_its_first() -> None:
+    # what a node over CometBFT does; the first block stands for the genesis there
+    def reply(method: str, params: list[Any]) -> Any:
+        first = method == "eth_getBlockByNumber" and params[0] == "0x0"
+        return block("0x1") if first else node()(method, params)
+
+    with Babbling(reply) as url:
+        reading = read_anchor(url, CLAIM, journal_id=JOURNAL)
+    assert (reading.genesis, reading.root) == (HASH, ROOT)
+
+
 def test_a_redirection_is_not_followed() -> None:
     with (
         Babbling(node(eth_chainId=b"elsewhere")) as url,
