@@ -32,6 +32,7 @@
     │  └─ WitnessConflictError  a witness remembers another size
     ├─ SurroundingsError        disk, network, chain or machine
     │  ├─ ChainError            the chain answered with an error
+    │  │  ├─ ChainDisagreementError endpoints of several members say different things
     │  │  ├─ ChainMismatchError not the chain that the profile names
     │  │  ├─ FundsError         the account cannot pay
     │  │  ├─ NonceError         the account's nonces do not fit
@@ -56,6 +57,7 @@ from __future__ import annotations
 __all__ = [
     "AccessDeniedError",
     "CardError",
+    "ChainDisagreementError",
     "ChainError",
     "ChainMismatchError",
     "ChainUnreachableError",
@@ -270,6 +272,13 @@ class SurroundingsError(TallystickError):
 
 class ChainError(SurroundingsError):
     code = "surroundings.chain"
+
+
+class ChainDisagreementError(ChainError):
+    """Endpoints of too few members say the same; nothing of it may count."""
+
+    code = "surroundings.chain-disagreement"
+    retryable = True
 
 
 class ChainMismatchError(ChainError):

@@ -4,6 +4,7 @@
 * The chain id and the genesis that the profile names are checked before anything else is asked.
 * Traps of other nodes are hidden here: an unknown receipt is None whatever the node calls it, and the same bytes
   sent twice are a success.
+* A profile may name several endpoints and ask those of k members to agree; then all reading is compared.
 
     with connect(Profile.of("pilot.chain"), create=True) as chain:
         chain.fund(account.address)
@@ -18,12 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
-from requests import Session
-from requests.exceptions import RequestException
-from web3 import HTTPProvider, Web3
-from web3.exceptions import Web3Exception
+from web3 import Web3
 
 from tallystick.errors import (
     ChainError,
@@ -38,9 +35,12 @@ from tallystick.errors import (
 )
 
 from ._answers import METHOD_NOT_FOUND, REVERTED, data_hex, quantity, revert_reason
+from ._asking import Endpoints
 from ._calls import Call
+from ._endpoints import EndpointReport
 from ._localchain import LocalChain
 from ._profiles import Profile
+from ._traps import normal
 
 __all__ = ["Chain", "Fees", "Head", "MinedTransaction", "connect"]
 
@@ -48,7 +48,6 @@ Clock = Callable[[], int]
 
 _MOST_WORDS = 300
 _ALREADY_THERE = re.compile(r"already (known|imported|in mempool|exists)|known transaction", re.IGNORECASE)
-_NO_RECEIPT = re.compile(r"not found|indexing is in progress", re.IGNORECASE)
 _NONCE = re.compile(r"nonce too (low|high)|invalid (nonce|sequence)|nonce.*(gap|expected)", re.IGNORECASE)
 _FUNDS = re.compile(r"insufficient (funds|balance)", re.IGNORECASE)
 _REVERT = re.compile(r"execution reverted(?:: (.*))?|\bVM Exception.*revert", re.IGNORECASE | re.DOTALL)
@@ -126,15 +125,12 @@ class Chain:
 
     def close(self) -> None:
         """Let go of the file or the connection."""
-        if isinstance(self.provider, LocalChain):
-            self.provider.close()
-        else:
-            self.provider.session.close()
+        self.provider.close()
 
     @cached_property
     def web3(self) -> Web3:
         """web3.py over this chain, for contracts; its own exceptions are not wrapped."""
-        return Web3(self.provider.provider if isinstance(self.provider, _Endpoint) else self.provider)
+        return Web3(self.provider)
 
     # -- reading ------------------------------------------------------------------------------------------
 
@@ -151,6 +147,7 @@ class Chain:
         answer = self.provider.make_request(method, list(params))
         if not isinstance(answer, dict) or ("error" in answer) == ("result" in answer):
             raise ChainError(f"{method}: the node's answer is not JSON-RPC")
+        answer = normal(method, answer)
         if "error" in answer:
             raise _as_error(method, answer["error"])
         return answer["result"]
@@ -170,8 +167,20 @@ class Chain:
     def settled(self) -> int:
         """Return the number of the newest block that will stay, by the profile's finality."""
         if self.profile.finality == "tagged":
-            return self._block("finalized").number
-        return max(_number(self.ask("eth_blockNumber")) - self.profile.confirmations, 0)
+            settled = self._block("finalized").number
+        else:
+            settled = max(_number(self.ask("eth_blockNumber")) - self.profile.confirmations, 0)
+        self._saw(settled)
+        return settled
+
+    def reports(self) -> list[EndpointReport]:
+        """Return why endpoints were left alone since the last look, oldest first; none on an embedded chain."""
+        return self.provider.reports() if isinstance(self.provider, Endpoints) else []
+
+    def _saw(self, block: int) -> None:
+        # from now on no endpoint below it is read from
+        if isinstance(self.provider, Endpoints):
+            self.provider.wrote(block)
 
     def nonce(self, address: str, block: int | str = "latest") -> int:
         """Return how many transactions of an account stand in the chain at a block."""
@@ -201,18 +210,14 @@ class Chain:
 
     def receipt(self, transaction_hash: str) -> MinedTransaction | None:
         """Return what became of a transaction, None while it stands in no block."""
-        try:
-            found = self.ask("eth_getTransactionReceipt", transaction_hash)
-        except ChainError as error:
-            # Cosmos nodes answer an error, geth says it while its index grows
-            if _NO_RECEIPT.search(error.message):
-                return None
-            raise
+        found = self.ask("eth_getTransactionReceipt", transaction_hash)
         if found is None or found.get("blockNumber") is None:
             return None
+        block = _number(found["blockNumber"])
+        self._saw(block)
         return MinedTransaction(
             hash=transaction_hash,
-            block=_number(found["blockNumber"]),
+            block=block,
             block_hash=str(_field(found, "blockHash")).lower(),
             succeeded=_number(_field(found, "status")) == 1,
             gas_used=_number(_field(found, "gasUsed")),
@@ -274,36 +279,6 @@ class Chain:
         return True
 
 
-class _Endpoint:
-    """web3's HTTP provider, with every way in which HTTP fails wrapped."""
-
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self.session = Session()
-        self.name = urlsplit(url).hostname or "?"
-        if self.name in ("127.0.0.1", "::1", "localhost"):
-            # a proxy set for the outside has no business with this machine's own node
-            self.session.trust_env = False
-        self.provider = HTTPProvider(
-            url,
-            request_kwargs={"timeout": timeout_s},
-            session=self.session,
-            exception_retry_configuration=None,
-        )
-
-    def make_request(self, method: str, params: Any) -> Any:
-        try:
-            return self.provider.make_request(method, params)
-        except RequestException as error:
-            raise ChainUnreachableError(
-                f"{method}: {self.name} does not answer ({type(error).__name__})",
-                hint="is the node running, and the profile's url right? what waits is kept and sent later",
-            ) from error
-        except (Web3Exception, ValueError) as error:
-            raise ChainError(
-                f"{method}: {self.name} does not speak JSON-RPC ({type(error).__name__})"
-            ) from error
-
-
 def connect(
     profile: Profile | str, *, create: bool = False, read_only: bool = False, clock: Clock = _now
 ) -> Chain:
@@ -324,7 +299,7 @@ def connect(
     if isinstance(profile, str):
         profile = Profile.of(profile)
     if profile.path is None:
-        return _connected(profile, _Endpoint(profile.urls[0], profile.timeout_s))
+        return _connected(profile, Endpoints(profile))
     if not create and not profile.path.exists():
         raise NotFoundError(
             f"no chain at {profile.path}", hint="check the path, or make a new one with `tallystick init`"
@@ -339,7 +314,7 @@ def _connected(profile: Profile, provider: Any) -> Chain:
     try:
         return Chain(profile, provider)
     except TallystickError:
-        (provider if isinstance(provider, LocalChain) else provider.session).close()
+        provider.close()
         raise
 
 

@@ -20,11 +20,13 @@ __all__ = ["Profile", "parse_profile"]
 _HASH = re.compile(r"0x[0-9a-f]{64}\Z")
 _NAMES = frozenset(
     {
+        "agree",
         "chain_id",
         "confirmations",
         "fee_cap_wei",
         "finality",
         "genesis",
+        "members",
         "name",
         "path",
         "timeout_s",
@@ -43,7 +45,10 @@ class Profile:
     Attributes:
         name: what people call it.
         path: the file of an embedded chain, or empty.
-        urls: JSON-RPC endpoints, the first is used; empty with a path.
+        urls: JSON-RPC endpoints, one's own first: the others are asked when it fails; empty with a path.
+        members: whose endpoint each url is, one name for each url; empty when nobody says, and then all are taken
+            for one member's.
+        agree: so many members' endpoints must say the same before anything that was read counts.
         chain_id: expected chain id; None accepts any.
         genesis: expected hash of block 0 (0x hex); empty accepts any.
         finality: ``instant`` (a mined block stays: BFT networks and LocalChain), ``tagged`` (the node's
@@ -66,6 +71,8 @@ class Profile:
     fee_cap_wei: int = 10**12
     timeout_s: float = 10.0
     wait_s: float = 60.0
+    members: tuple[str, ...] = ()
+    agree: int = 1
 
     def __post_init__(self) -> None:
         if (self.path is None) == (not self.urls):
@@ -74,6 +81,7 @@ class Profile:
             )
         for url in self.urls:
             _check_url(url)
+        self._check_members()
         if self.chain_id is not None and not 0 < self.chain_id < 2**63:
             raise ConfigurationError(f"chain_id must be > 0, got {self.chain_id}")
         if self.genesis and not _HASH.match(self.genesis):
@@ -88,6 +96,22 @@ class Profile:
             raise ConfigurationError("timeout_s and wait_s must be > 0")
         if self.fee_cap_wei <= 0 or (self.tip_wei is not None and not 0 <= self.tip_wei <= self.fee_cap_wei):
             raise ConfigurationError("fee_cap_wei must be > 0 and tip_wei within it")
+
+    def _check_members(self) -> None:
+        if self.members and len(self.members) != len(self.urls):
+            raise ConfigurationError(
+                f"members must name one member for each of the {len(self.urls)} urls, got {len(self.members)}"
+            )
+        if not all(self.members):
+            raise ConfigurationError("a member of the chain's profile must have a name")
+        if len(set(self.urls)) != len(self.urls):
+            raise ConfigurationError("a url stands twice in the chain's profile: it would agree with itself")
+        most = max(len(set(self.members)), 1)
+        if not 1 <= self.agree <= most:
+            raise ConfigurationError(
+                f"agree must be 1 to {most}, the number of members with a url, got {self.agree}",
+                hint="name the member of each url in the profile's members, or ask fewer to agree",
+            )
 
     @classmethod
     def of(cls, place: str, *, name: str = "") -> Profile:
@@ -116,15 +140,21 @@ def parse_profile(said: Mapping[str, Any]) -> Profile:
         if not all(isinstance(url, str) for url in values["urls"]):
             raise ConfigurationError("urls of the chain's profile must be text")
         values["urls"] = tuple(values["urls"])
+    if "members" in values:
+        if not all(isinstance(member, str) for member in values["members"]):
+            raise ConfigurationError("members of the chain's profile must be text")
+        values["members"] = tuple(values["members"])
     return Profile(**{"name": "chain", **values})
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
+    "agree": int,
     "chain_id": int,
     "confirmations": int,
     "fee_cap_wei": int,
     "finality": str,
     "genesis": str,
+    "members": (list, tuple),
     "name": str,
     "path": str,
     "timeout_s": (int, float),
