@@ -68,7 +68,10 @@ def join(
     from tallystick.proof import system_clock
 
     cards = () if card is None else _cards(card)
-    terms = NetworkTerms(faulty=faults, block_time_ms=block_ms, stake=stake, spare=stake // 4)
+    # Rounded up: then 2 f + 1 members together can lend a newcomer its stake, and no fewer.
+    terms = NetworkTerms(
+        faulty=faults, block_time_ms=block_ms, stake=stake, spare=-(-stake // (2 * faults + 1))
+    )
     with out.waiting("making keys"):
         part = make(
             home,

@@ -38,7 +38,7 @@ def _show(out: Output, found: ValidatorSet, own: str) -> None:
     out.result({"bears": found.bears, "height": found.height, "validators": dict(found.powers)})
 
 
-@command(app, "lend", example="tallystick network lend node e.part.json --tokens 250")
+@command(app, "lend", example="tallystick network lend node e.part.json --tokens 334")
 def lend(
     out: Output,
     home: Home,

@@ -49,7 +49,8 @@ class NetworkTerms:
         block_time_ms: pause between two blocks, 100 to 60,000.
         faulty: how many validators may be down or lie: at least 3 f + 1 members.
         stake: tokens of each validator; all are equal.
-        spare: tokens that each has beside its stake: below a half of it, or one member alone could stake a third.
+        spare: tokens that each has beside its stake, to lend to newcomers. With a (2 f + 1)th of a stake it takes 2 f + 1
+            members to let somebody in; with 1/2 f or more of it, f members could stake a third and stop everybody.
         pocket_wei: what each member's own account has for bonds and fees.
     """
 
@@ -59,7 +60,7 @@ class NetworkTerms:
     block_time_ms: int = 1000
     faulty: int = 1
     stake: int = 1000
-    spare: int = 250
+    spare: int = 334
     pocket: int = 100
 
     def __post_init__(self) -> None:
@@ -73,10 +74,10 @@ class NetworkTerms:
             raise ConfigurationError(f"faulty must be 0 to {MEMBER_LIMIT // 3 - 1}, got {self.faulty}")
         if not 1 <= self.stake <= 10**9 or not 0 <= self.pocket <= 10**9:
             raise ConfigurationError("stake must be 1 to 10^9 tokens, pocket 0 to 10^9")
-        if not 0 <= 2 * self.spare < self.stake:
+        if not 0 <= self.spare <= self.stake or (self.faulty and 2 * self.faulty * self.spare >= self.stake):
             raise ConfigurationError(
-                f"spare must be below a half of the stake {self.stake}, got {self.spare}",
-                hint="with more, one member alone could stake a third and stop everybody",
+                f"spare must be below a {2 * self.faulty or 1}th of the stake {self.stake}, got {self.spare}",
+                hint="with more, as many members as may be faulty could stake a third and stop everybody",
             )
 
 

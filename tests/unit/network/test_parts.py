@@ -74,7 +74,7 @@ def test_too_few_members_for_the_faults_asked_for_are_refused() -> None:
     ):
         check_parts(parts("a b c"))
     with pytest.raises(ConfigurationError, match="needs 7 members, got 4"):
-        check_parts(parts(terms=NetworkTerms(faulty=2)))
+        check_parts(parts(terms=NetworkTerms(faulty=2, spare=200)))
     assert len(check_parts(parts("a", terms=NetworkTerms(faulty=0)))) == 1
 
 
@@ -123,6 +123,12 @@ def test_terms_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         NetworkTerms(**wrong)
 
 
-def test_no_member_can_stake_a_third_of_all_with_what_it_has() -> None:
-    terms = NetworkTerms(spare=499)
-    assert 3 * (terms.stake + terms.spare) < 4 * terms.stake + terms.spare
+@pytest.mark.parametrize("faulty", [1, 2, 3, 5, 10])
+def test_the_faulty_cannot_stake_a_third_with_what_they_have_and_cannot_let_anybody_in(faulty: int) -> None:
+    stake, members = 1_000_000, 3 * faulty + 1
+    spare = -(-stake // (2 * faulty + 1))
+    NetworkTerms(faulty=faulty, stake=stake, spare=spare)
+    assert 3 * faulty * (stake + spare) < members * stake + faulty * spare
+    assert 2 * faulty * spare < stake <= (2 * faulty + 1) * spare
+    with pytest.raises(ConfigurationError, match="spare must be below"):
+        NetworkTerms(faulty=faulty, stake=stake, spare=-(-stake // (2 * faulty)))
