@@ -78,6 +78,8 @@ class QueuelessNode:
             return self._count(params)
         if method == "eth_getTransactionReceipt":
             return self._receipt(params[0])
+        if method == "eth_getBlockReceipts" and int(params[0], 16) > self.height - self.index_lag:
+            return _error("block not found")
         return self.network.local.make_request(method, [self._place(value) for value in params])
 
     def _place(self, value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +205,10 @@ class IntentStore:
             )
         ]
 
+    def has_signed(self) -> bool:
+        """Tell whether anything is on its way."""
+        return bool(self._rows("SELECT 1 FROM intents WHERE state = 'signed' LIMIT 1"))
+
     def variants(self, intent: Intent) -> list[Variant]:
         """Return every form in which an intent was ever signed, the newest first."""
         query = f"{_VARIANT} WHERE intent = ? ORDER BY made_at DESC, hash"
@@ -241,27 +245,34 @@ class IntentStore:
             )
 
     def lease(
-        self, intent: Intent, *, chain_nonce: int, sign: Callable[[int], Variant], exactly: bool = False
-    ) -> bool:
-        """Give an intent its nonce and keep its signed bytes, in one transaction.
+        self,
+        intents: Sequence[Intent],
+        *,
+        chain_nonce: int,
+        sign: Callable[[Intent, int], Variant],
+        exactly: bool = False,
+    ) -> None:
+        """Give intents their nonces, in their order, and keep their signed bytes, in one transaction.
 
-        Returns:
-            False when another process was faster.
+        An intent that another process was faster with is left out, and uses no nonce.
         """
         with self.writing() as connection:
             # what was mined counts too: a node that is behind still shows those nonces as free
             highest = connection.execute(_HIGHEST).fetchone()[0]
             free = chain_nonce if exactly else max(chain_nonce, highest + 1)
-            variant = sign(free)
-            changed = connection.execute(
-                "UPDATE intents SET state = 'signed', nonce = ?, changed_at = ?"
-                " WHERE position = ? AND state = 'waiting'",
-                (free, variant.made_at, intent.position),
-            )
-            if changed.rowcount != 1:
-                return False
-            _keep(connection, intent, variant)
-        return True
+            for intent in intents:
+                changed = connection.execute(
+                    "UPDATE intents SET state = 'signed', nonce = ? WHERE position = ? AND state = 'waiting'",
+                    (free, intent.position),
+                )
+                if changed.rowcount != 1:
+                    continue
+                variant = sign(intent, free)
+                connection.execute(
+                    "UPDATE intents SET changed_at = ? WHERE position = ?", (variant.made_at, intent.position)
+                )
+                _keep(connection, intent, variant)
+                free += 1
 
     def add_variant(self, intent: Intent, variant: Variant) -> None:
         with self.writing() as connection:
@@ -279,12 +290,19 @@ class IntentStore:
 
     def finish(self, intent: Intent, state: str, *, at: int, reason: str = "", **found: Any) -> None:
         """Write how an intent ended; ``found`` names columns of the mined transaction."""
-        columns = "".join(f", {name} = ?" for name in found)
+        self.finish_all([(intent, found)], state, at=at, reason=reason)
+
+    def finish_all(
+        self, ended: Sequence[tuple[Intent, Mapping[str, Any]]], state: str, *, at: int, reason: str = ""
+    ) -> None:
+        """Write how several intents ended, in one transaction."""
         with self.writing() as connection:
-            connection.execute(
-                f"UPDATE intents SET state = ?, reason = ?, changed_at = ?{columns} WHERE position = ?",  # noqa: S608
-                (state, reason, at, *found.values(), intent.position),
-            )
+            for intent, found in ended:
+                columns = "".join(f", {name} = ?" for name in found)
+                connection.execute(
+                    f"UPDATE intents SET state = ?, reason = ?, changed_at = ?{columns} WHERE position = ?",  # noqa: S608
+                    (state, reason, at, *found.values(), intent.position),
+                )
 
 
 def _keep(connection: sqlite3.Connection, intent: Intent, variant: Variant) -> None:

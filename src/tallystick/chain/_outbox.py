@@ -33,6 +33,7 @@ from ._connect import Chain, Fees, MinedTransaction
 from ._handing import FILLER, FILLER_GAS, Handing
 from ._intents import Intent, IntentStore, Variant
 from ._nonces import find_use
+from ._receipts import Receipts
 
 __all__ = ["Intent", "Mined", "Outbox"]
 
@@ -41,6 +42,10 @@ Rebuild = Callable[[Intent], Call | None]
 
 MAX_ATTEMPTS = 5
 POLL_S = 0.25
+# signed in one go, with one write to the disk
+_MOST_SIGNED = 500
+# from so many on, a block's receipts are asked for together
+_MANY = 4
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +213,7 @@ class Outbox:
             if not self.pending() or time.monotonic() >= deadline:
                 break
             # a chain that seals while it is asked has nothing to wait for, as long as it gets on
-            if self._store.in_state("signed"):
+            if self._store.has_signed():
                 self._sleep(POLL_S)
         return mined
 
@@ -221,45 +226,46 @@ class Outbox:
             return []
         used = self._chain.nonce(self._account.address)
         settled = self._chain.settled()
-        mined = []
-        for intent in signed:
+        receipts = Receipts(self._chain)
+        done: list[tuple[Intent, dict[str, Any]]] = []
+        for place, intent in enumerate(signed):
             if intent.nonce is None or intent.nonce >= used:
                 continue
-            receipt = self._receipt(intent)
+            receipt = self._receipt(intent, receipts, many=len(signed) - place >= _MANY)
             if receipt is None:
                 self._judge_usurped(intent, settled)
+            elif receipt.block <= settled and receipt.succeeded:
+                done.append((intent, _columns(receipt)))
             elif receipt.block <= settled:
-                self._finish(intent, receipt)
-                if receipt.succeeded and not intent.id.startswith(FILLER):
-                    mined.append(_mined(self._store.intent(intent.id)))
-        return mined
+                self._refused(intent, receipt)
+        # one write to the disk for all of them; after a crash before it the chain tells the same again
+        self._store.finish_all(done, "mined", at=self._clock())
+        for intent, _ in done:
+            self._forget(intent)
+        return [
+            _mined(self._store.intent(intent.id)) for intent, _ in done if not intent.id.startswith(FILLER)
+        ]
 
-    def _receipt(self, intent: Intent) -> MinedTransaction | None:
+    def _receipt(self, intent: Intent, receipts: Receipts, *, many: bool) -> MinedTransaction | None:
         # the present nonce first: what an earlier nonce met, a refusal perhaps, is older than that, whatever the
         # clock said then
         variants = self._store.variants(intent)
         for variant in sorted(variants, key=lambda found: found.nonce != intent.nonce):
-            found = self._chain.receipt(variant.hash)
+            found = receipts.find(variant.hash, many=many)
             if found is not None:
                 return found
         return None
 
-    def _finish(self, intent: Intent, receipt: MinedTransaction) -> None:
-        self._seen_in_block.discard(intent.position)
-        self._handing.done(self._store.variants(intent))
-        found: dict[str, Any] = {
-            "hash": receipt.hash,
-            "block": receipt.block,
-            "block_hash": receipt.block_hash,
-            "gas_used": receipt.gas_used,
-            "contract": receipt.contract,
-        }
-        if receipt.succeeded:
-            self._store.finish(intent, "mined", at=self._clock(), **found)
-            return
+    def _refused(self, intent: Intent, receipt: MinedTransaction) -> None:
+        """Rebuild an intent that was mined and reverted, or write down why it failed."""
+        self._forget(intent)
         reason = self._reason(intent, receipt.block)
         if not self._rebuilt(intent):
-            self._store.finish(intent, "failed", at=self._clock(), reason=reason, **found)
+            self._store.finish(intent, "failed", at=self._clock(), reason=reason, **_columns(receipt))
+
+    def _forget(self, intent: Intent) -> None:
+        self._seen_in_block.discard(intent.position)
+        self._handing.done(self._store.variants(intent))
 
     def _reason(self, intent: Intent, block: int) -> str:
         """Run a reverted call again on the state before its block, to hear why."""
@@ -305,23 +311,35 @@ class Outbox:
     # -- signing ------------------------------------------------------------------------------------------
 
     def _sign_waiting(self) -> None:
-        waiting = self._store.in_state("waiting")
+        waiting = self._store.in_state("waiting")[:_MOST_SIGNED]
         if not waiting:
             return
-        fees = self._chain.fees()
+        chosen: list[Intent] = []
+        gas: dict[int, int] = {}
+        empty: FundsError | None = None
+        under_way = self._store.has_signed()
         for intent in waiting:
-            if self._rebuild is not None and self._store.in_state("signed"):
+            if self._rebuild is not None and (under_way or chosen):
                 # the chain would still say that this call fits, until the one on its way turns it stale; signed
                 # together, of a queue all but one are refused in each round, and the last runs out of attempts
-                return
-            gas = self._gas_for(intent)
-            if gas is None:
+                break
+            try:
+                limit = self._gas_for(intent, under_way=under_way or bool(chosen))
+            except FundsError as error:
+                empty = error
+                break
+            if limit is None:
                 # a later intent may build upon this one, so the order of the outbox is kept
-                return
-            if gas:
-                self._lease(self._store.intent(intent.id), gas, fees)
+                break
+            if limit:
+                chosen.append(self._store.intent(intent.id))
+                gas[intent.position] = limit
+        if chosen:
+            self._lease(chosen, gas)
+        if empty is not None:
+            raise empty
 
-    def _gas_for(self, intent: Intent) -> int | None:
+    def _gas_for(self, intent: Intent, *, under_way: bool) -> int | None:
         """Return the gas limit; 0 when the intent ended here, None when it has to wait for those before it."""
         for _ in range(MAX_ATTEMPTS + 1):
             if intent.gas is not None:
@@ -333,7 +351,7 @@ class Outbox:
             except FundsError as error:
                 raise self._no_funds(error) from error
             except RevertError as error:
-                if self._store.in_state("signed"):
+                if under_way:
                     return None
                 if not self._rebuilt(intent):
                     reason = error.reason or "reverted without a reason"
@@ -344,13 +362,13 @@ class Outbox:
                     return 0
         return None
 
-    def _lease(self, intent: Intent, gas: int, fees: Fees, *, exactly: int | None = None) -> None:
-        address = self._account.address
-        free = self._chain.nonce(address, "pending") if exactly is None else exactly
+    def _lease(self, intents: list[Intent], gas: dict[int, int], *, exactly: int | None = None) -> None:
+        fees = self._chain.fees()
+        free = self._chain.nonce(self._account.address, "pending") if exactly is None else exactly
         self._store.lease(
-            intent,
+            intents,
             chain_nonce=free,
-            sign=lambda nonce: self._sign(intent.call, nonce, gas, fees),
+            sign=lambda intent, nonce: self._sign(intent.call, nonce, gas[intent.position], fees),
             exactly=exactly is not None,
         )
 
@@ -381,7 +399,7 @@ class Outbox:
             _log.warning("closing a gap at nonce %d of %s", nonce, self._account.address)
             call = Call(to=self._account.address, data=b"")
             filler = self._put(f"{FILLER}{nonce}/{self._clock()}", call, gas=FILLER_GAS)
-            self._lease(filler, FILLER_GAS, self._chain.fees(), exactly=nonce)
+            self._lease([filler], {filler.position: FILLER_GAS}, exactly=nonce)
         self._handing.hand_over(self._store.in_state("signed"))
 
     def _no_funds(self, error: FundsError) -> FundsError:
@@ -389,6 +407,16 @@ class Outbox:
         return FundsError(
             error.message, hint=f"account {self._account.address} cannot pay: {way}; what waits is kept"
         )
+
+
+def _columns(receipt: MinedTransaction) -> dict[str, Any]:
+    return {
+        "hash": receipt.hash,
+        "block": receipt.block,
+        "block_hash": receipt.block_hash,
+        "gas_used": receipt.gas_used,
+        "contract": receipt.contract,
+    }
 
 
 def _mined(intent: Intent) -> Mined:
