@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ._calls import Call
     from ._connect import Chain, Fees, MinedTransaction, connect
     from ._contract import Contract, Logged
+    from ._endpoints import EndpointReport
+    from ._following import FileCursor, Follower, Place, RowCursor
     from ._intents import Intent
     from ._localchain import LocalChain
     from ._members import (
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         hashed_id,
     )
     from ._outbox import Mined, Outbox
+    from ._paging import Page
     from ._profiles import Profile, parse_profile
     from ._reader import anchor_reader, read_anchor
     from ._rpcserver import ServedChain, serve
@@ -45,7 +48,10 @@ __all__ = [
     "CardRecord",
     "Chain",
     "Contract",
+    "EndpointReport",
     "Fees",
+    "FileCursor",
+    "Follower",
     "Head",
     "Intent",
     "Keys",
@@ -56,9 +62,12 @@ __all__ = [
     "Mined",
     "MinedTransaction",
     "Outbox",
+    "Page",
+    "Place",
     "Profile",
     "Proposal",
     "ProposalStatus",
+    "RowCursor",
     "Seat",
     "ServedChain",
     "Standing",
@@ -83,7 +92,10 @@ _PLACES = {
     "CardRecord": "_members",
     "Chain": "_connect",
     "Contract": "_contract",
+    "EndpointReport": "_endpoints",
     "Fees": "_connect",
+    "FileCursor": "_following",
+    "Follower": "_following",
     "Head": "_anchors",
     "Intent": "_intents",
     "Keys": "_members",
@@ -94,9 +106,12 @@ _PLACES = {
     "Mined": "_outbox",
     "MinedTransaction": "_connect",
     "Outbox": "_outbox",
+    "Page": "_paging",
+    "Place": "_following",
     "Profile": "_profiles",
     "Proposal": "_members",
     "ProposalStatus": "_members",
+    "RowCursor": "_following",
     "Seat": "_members",
     "ServedChain": "_rpcserver",
     "Standing": "_members",

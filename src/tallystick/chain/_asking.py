@@ -30,7 +30,7 @@ from ._endpoints import EndpointReport
 from ._gathering import LAG_STRIKES, Gathering
 from ._paging import Pager
 from ._profiles import Profile
-from ._traps import NOT_COMPARED, PLACE_OF_BLOCK, TIMELESS, number_in
+from ._traps import NOT_COMPARED, PLACE_OF_BLOCK, TIMELESS, number_in, refused_tag
 
 __all__ = ["Endpoints"]
 
@@ -95,6 +95,9 @@ class Endpoints(BaseProvider):  # type: ignore[misc] # web3 without the extra is
             ChainError: an answer that is not JSON-RPC.
         """
         name, values = str(method), list(params)
+        refused = refused_tag(name, values)
+        if refused is not None:
+            return refused
         if name == "eth_sendRawTransaction":
             return self._send(name, values)
         if name == "eth_getLogs" and values and isinstance(values[0], dict):

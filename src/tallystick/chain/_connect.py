@@ -170,15 +170,15 @@ class Chain:
             settled = self._block("finalized").number
         else:
             settled = max(_number(self.ask("eth_blockNumber")) - self.profile.confirmations, 0)
-        self._saw(settled)
+        self.saw(settled)
         return settled
 
     def reports(self) -> list[EndpointReport]:
         """Return why endpoints were left alone since the last look, oldest first; none on an embedded chain."""
         return self.provider.reports() if isinstance(self.provider, Endpoints) else []
 
-    def _saw(self, block: int) -> None:
-        # from now on no endpoint below it is read from
+    def saw(self, block: int) -> None:
+        """Remember a block that was seen to stay: of several endpoints, none below it is read from any more."""
         if isinstance(self.provider, Endpoints):
             self.provider.wrote(block)
 
@@ -214,7 +214,7 @@ class Chain:
         if found is None or found.get("blockNumber") is None:
             return None
         block = _number(found["blockNumber"])
-        self._saw(block)
+        self.saw(block)
         return MinedTransaction(
             hash=transaction_hash,
             block=block,

@@ -2,6 +2,8 @@
 
 * Cosmos EVM answers an unknown receipt with an error, geth while its index grows; here it is null for all.
 * Cosmos EVM has no block 0: it answers the first block instead, which is as good a mark of a chain.
+* Cosmos EVM answers the first block for a tag that it does not know; here an unknown tag is refused.
+* Cosmos EVM writes a revert's words where its bytes belong; here they are bytes again.
 * Which question names a block, and where, so that one height can be asked of several endpoints.
 """
 
@@ -12,7 +14,9 @@ from typing import Any
 
 from tallystick.errors import ChainError
 
-__all__ = ["NOT_COMPARED", "PLACE_OF_BLOCK", "TIMELESS", "normal", "number_in"]
+from ._answers import INVALID_PARAMS, REVERTED, RpcError, data_hex, parse_quantity
+
+__all__ = ["NOT_COMPARED", "PLACE_OF_BLOCK", "TIMELESS", "normal", "number_in", "refused_tag"]
 
 # these only prepare what the chain itself judges, or speak of one node
 NOT_COMPARED = frozenset(
@@ -45,17 +49,48 @@ PLACE_OF_BLOCK = {
     "eth_getTransactionCount": 1,
 }
 
+TAGS = frozenset({"earliest", "finalized", "latest", "pending", "safe"})
+
+_ERROR_STRING = bytes.fromhex("08c379a0")
+_REVERTED = re.compile(r"execution reverted", re.IGNORECASE)
 _NO_RECEIPT = re.compile(r"not found|indexing is in progress", re.IGNORECASE)
 
 
 def normal(method: str, answer: dict[str, Any]) -> dict[str, Any]:
     """Return an answer as geth would give it."""
     error = answer.get("error")
-    if method != "eth_getTransactionReceipt" or not isinstance(error, dict):
+    if not isinstance(error, dict):
         return answer
-    if _NO_RECEIPT.search(str(error.get("message"))):
+    words, data = str(error.get("message")), error.get("data")
+    if method == "eth_getTransactionReceipt" and _NO_RECEIPT.search(words):
         return {"jsonrpc": "2.0", "id": 1, "result": None}
+    if _REVERTED.match(words) and isinstance(data, str) and not data.startswith("0x"):
+        reason = data_hex(_error_string(words.partition(": ")[2]))
+        return {**answer, "error": {"code": REVERTED, "message": words, "data": reason}}
     return answer
+
+
+def refused_tag(method: str, params: list[Any]) -> dict[str, Any] | None:
+    """Return the refusal of a block's tag that no node knows; None when it can be asked."""
+    place = PLACE_OF_BLOCK.get(method)
+    if place is None or len(params) <= place or not isinstance(params[place], str):
+        return None
+    tag = params[place]
+    if tag in TAGS:
+        return None
+    try:
+        # a hash names a block as well
+        parse_quantity(tag, str(place))
+    except RpcError as error:
+        return {"jsonrpc": "2.0", "id": 1, "error": {"code": INVALID_PARAMS, "message": error.message}}
+    return None
+
+
+def _error_string(words: str) -> bytes:
+    """Return the revert bytes Error(string), as compilers write them."""
+    text = words.encode()
+    padded = text + bytes(-len(text) % 32)
+    return _ERROR_STRING + (32).to_bytes(32, "big") + len(text).to_bytes(32, "big") + padded
 
 
 def number_in(value: Any) -> int:
