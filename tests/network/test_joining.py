@@ -16,6 +16,7 @@ from tallystick.chain import Profile, anchor_reader, connect
 from tallystick.errors import (
     ChainMismatchError,
     ChainUnreachableError,
+    ClockError,
     ConfigurationError,
     DamagedError,
     FundsError,
@@ -127,6 +128,12 @@ def test_a_part_that_was_changed_on_the_way_shows_as_another_hash(joined: Joined
     assert preview(moved, engine=joined.engine).hash != joined.hash
     with pytest.raises(ConfigurationError, match="own part as it was made here"):
         assemble(joined.home("bank-a"), moved, engine=joined.engine, expected=joined.hash)
+
+
+def test_a_part_from_a_clock_that_is_ahead_is_refused_by_its_members_name(joined: Joined) -> None:
+    first = min(part.at for part in joined.parts)
+    with pytest.raises(ClockError, match=r"the part of bank-[a-d] is of \d+ s from now"):
+        preview(joined.parts, engine=joined.engine, clock=lambda: (first - 3600) * 1_000_000)
 
 
 def test_a_joined_home_is_not_joined_again_and_a_missing_engine_leaves_nothing(

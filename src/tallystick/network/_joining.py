@@ -21,13 +21,14 @@ import orjson
 
 from tallystick.errors import (
     ChainMismatchError,
+    ClockError,
     ConfigurationError,
     DamagedError,
     NotFoundError,
     StorageError,
     TallystickError,
 )
-from tallystick.proof import Card, Clock, OsFiles, write_atomically
+from tallystick.proof import Card, Clock, OsFiles, system_clock, write_atomically
 
 from ._genesis import DENOM, TOKEN, draft_genesis, genesis_hash, make_genesis
 from ._home import JoinedPorts, close_to_others, read_ports, write_configuration, write_ports
@@ -39,6 +40,7 @@ KEY = "validator"  # name of the account's key in the node's keyring
 PART_FILE = "part.json"
 _KEYRING = ("--keyring-backend", "test")
 _TIMEOUT_S = 60.0
+SKEW_S = 300  # a part may be so far ahead of this clock
 _GENESIS = "config/genesis.json"
 
 
@@ -192,17 +194,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def preview(parts: Sequence[NetworkPart], *, engine: Path) -> Assembled:
+def preview(parts: Sequence[NetworkPart], *, engine: Path, clock: Clock = system_clock) -> Assembled:
     """Make the genesis of these parts and its hash; nothing is kept.
 
     Args:
         parts: of all members, in any order.
         engine: the engine's binary.
+        clock: microseconds since the epoch.
 
     Raises:
+        ClockError: a part is of a time that has not come yet: the network would wait for it.
         ConfigurationError: see `check_parts`; or the engine finds the genesis wrong.
     """
     members = check_parts(parts)
+    _check_times(members, clock() // 1_000_000)
     with tempfile.TemporaryDirectory(prefix="tallystick-genesis-") as place:
         home = Path(place)
         network_id = members[0].terms.network_id
@@ -214,8 +219,24 @@ def preview(parts: Sequence[NetworkPart], *, engine: Path) -> Assembled:
     return Assembled(genesis_hash(genesis), genesis, members)
 
 
+def _check_times(members: Sequence[NetworkPart], now: int) -> None:
+    ahead = {part.name: part.at - now for part in members if part.at - now > SKEW_S}
+    if ahead:
+        name = max(ahead, key=lambda one: ahead[one])
+        raise ClockError(
+            f"the part of {name} is of {ahead[name]} s from now: its clock or this one is wrong",
+            hint="set both clocks by NTP; who was ahead joins again in a new directory",
+        )
+
+
 def assemble(
-    path: Path, parts: Sequence[NetworkPart], *, engine: Path, expected: str, block_time_ms: int | None = None
+    path: Path,
+    parts: Sequence[NetworkPart],
+    *,
+    engine: Path,
+    expected: str,
+    block_time_ms: int | None = None,
+    clock: Clock = system_clock,
 ) -> Assembled:
     """Set a joined node up for the network that all parts make.
 
@@ -225,8 +246,10 @@ def assemble(
         engine: the engine's binary.
         expected: the genesis hash that the members read out to each other, 64 hex digits.
         block_time_ms: pause between two blocks at this node; that of the terms when None.
+        clock: microseconds since the epoch.
 
     Raises:
+        ClockError: a part is of a time that has not come yet.
         ChainMismatchError: these parts make another genesis: somebody's part is missing, old or changed.
         ConfigurationError: this member's own part is missing or another one, or the parts do not fit each other.
         NotFoundError: nothing was joined here, or no engine.
@@ -237,7 +260,8 @@ def assemble(
             "the parts do not hold this member's own part as it was made here",
             hint=f"name {path / PART_FILE} too, and no other part of {own.name}",
         )
-    return _set_up(path, own, parts, engine=engine, expected=expected, block_time_ms=block_time_ms)
+    made = preview(parts, engine=engine, clock=clock)
+    return _set_up(path, own, made, expected=expected, block_time_ms=block_time_ms)
 
 
 def attach(
@@ -259,19 +283,13 @@ def attach(
     """
     own = own_part(path)
     check_parts([*parts, own])
-    return _set_up(path, own, parts, engine=engine, expected=expected, block_time_ms=block_time_ms)
+    made = preview(parts, engine=engine)
+    return _set_up(path, own, made, expected=expected, block_time_ms=block_time_ms)
 
 
 def _set_up(
-    path: Path,
-    own: NetworkPart,
-    parts: Sequence[NetworkPart],
-    *,
-    engine: Path,
-    expected: str,
-    block_time_ms: int | None,
+    path: Path, own: NetworkPart, made: Assembled, *, expected: str, block_time_ms: int | None
 ) -> Assembled:
-    made = preview(parts, engine=engine)
     if made.hash != expected.lower():
         raise ChainMismatchError(
             f"expected the genesis {expected[:16]}…, these parts make {made.hash[:16]}…",
