@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tallystick.errors import ChainError, ChainUnreachableError
 
@@ -11,18 +14,22 @@ from ._connect import Chain, MinedTransaction
 
 __all__ = ["Receipts"]
 
+_KEPT = 8
+_SHARED: WeakKeyDictionary[Chain, _Blocks] = WeakKeyDictionary()
+_GUARD = threading.Lock()
+
 
 class Receipts:
     """What one look finds out about the transactions of an account. Made anew for each look.
 
     A node searches its index for every single receipt, and some then read the whole block; asked for a block's
-    receipts they do so once.
+    receipts they do so once, for all accounts of this process that share the chain.
     """
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
+        self._blocks = _blocks_of(chain)
         self._found: dict[str, MinedTransaction] = {}
-        self._asked: set[int] = set()
 
     def find(self, transaction_hash: str, *, many: bool) -> MinedTransaction | None:
         """Return a receipt, None while the transaction stands in no block.
@@ -35,21 +42,41 @@ class Receipts:
         if known is not None:
             return known
         receipt = self._chain.receipt(transaction_hash)
-        if receipt is not None and many and receipt.block not in self._asked:
-            self._asked.add(receipt.block)
-            self._remember(receipt)
+        if receipt is not None and many:
+            self._found.update(self._blocks.of(self._chain, receipt.block, receipt.block_hash))
         return receipt
 
-    def _remember(self, receipt: MinedTransaction) -> None:
-        try:
-            listed = self._chain.ask("eth_getBlockReceipts", quantity(receipt.block))
-            found = [_read(one) for one in listed or ()]
-        except ChainUnreachableError:
-            raise
-        except (ChainError, KeyError, TypeError, ValueError, AttributeError):
-            return  # this node does not know the method: one after the other, then
-        # a block that was replaced since then says nothing about this one
-        self._found.update((one.hash, one) for one in found if one.block_hash == receipt.block_hash)
+
+class _Blocks:
+    """The receipts of the newest few blocks that were asked for, by the blocks' hashes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, dict[str, MinedTransaction]] = OrderedDict()
+
+    def of(self, chain: Chain, number: int, block_hash: str) -> dict[str, MinedTransaction]:
+        with self._lock:  # who comes second waits for the answer instead of asking as well
+            if block_hash not in self._known:
+                # a block that was replaced since then says nothing about this one
+                found = [one for one in _ask(chain, number) if one.block_hash == block_hash]
+                self._known[block_hash] = {one.hash: one for one in found}
+                while len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+            return self._known[block_hash]
+
+
+def _blocks_of(chain: Chain) -> _Blocks:
+    with _GUARD:
+        return _SHARED.setdefault(chain, _Blocks())
+
+
+def _ask(chain: Chain, number: int) -> list[MinedTransaction]:
+    try:
+        return [_read(one) for one in chain.ask("eth_getBlockReceipts", quantity(number)) or ()]
+    except ChainUnreachableError:
+        raise
+    except (ChainError, KeyError, TypeError, ValueError, AttributeError):
+        return []  # this node does not know the method: one after the other, then
 
 
 def _read(one: Any) -> MinedTransaction:
