@@ -133,10 +133,11 @@ class Endpoint:
             raise ChainError(f"{method}: {self.name}'s answer is not JSON-RPC")
         return answer
 
-    def answered(self) -> None:
+    def answered(self, *, promptly: bool) -> None:
         """Forget the failures of an endpoint that is well again."""
-        self.failures = 0
-        self.strikes.pop("slow", None)
+        if promptly:
+            self.failures = 0
+            self.strikes.pop("slow", None)
 
     def strike(self, reason: str, most: int) -> bool:
         """Count a small fault; whether there were too many in a row."""

@@ -192,6 +192,7 @@ class Gathering:
                 return None
             if endpoint.seen < floor and not self._has_reached(endpoint, floor):
                 return None
+            begun = self._monotonic()
             answer = normal(method, endpoint.ask(method, params))
         except ChainUnreachableError as error:
             self.leave(endpoint.place, "unreachable", error.message)
@@ -199,7 +200,7 @@ class Gathering:
         except ChainError as error:
             self.leave(endpoint.place, "malformed", error.message)
             return None
-        endpoint.answered()
+        endpoint.answered(promptly=self._monotonic() - begun < COMPANY_AFTER_S)
         return answer
 
     def _has_reached(self, endpoint: Endpoint, floor: int) -> bool:

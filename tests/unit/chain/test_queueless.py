@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from tests.queueless import QueuelessNetwork, QueuelessNode
@@ -270,3 +273,84 @@ def test_a_nonce_that_somebody_else_used_is_found_in_its_block(
     assert sorted(one.intent_id for one in outbox.flush()) == ["s1", "s2"]
     assert balance(network.local, ELSEWHERE) == 103
     assert used(network.local, account) == 3
+
+
+class KilledError(BaseException):
+    """The process ends here: nothing catches this."""
+
+
+def killing(at: int) -> Callable[[str, list[Any]], None]:
+    count = iter(range(at + 1))
+
+    def before(method: str, params: list[Any]) -> None:
+        if next(count, at) == at:
+            raise KilledError
+
+    return before
+
+
+@pytest.mark.parametrize("after_it_arrived", [False, True])
+def test_a_process_that_ends_at_any_request_leaves_what_the_next_one_finishes_once(
+    tmp_path: Path, network: QueuelessNetwork, account: Account, turns: Turns, after_it_arrived: bool
+) -> None:
+    node = network.nodes[0]
+    with opened(tmp_path, node, account, turns) as first:
+        keeper = first.send("deploy", Call(None, KEEPER)).contract
+    network.every, network.most = 5, 2
+    put_so_far = 1
+    for at in range(60):
+        chain = reached(node)
+        with Outbox(tmp_path / "outbox.db", chain, account=account, clock=turns, sleep=turns.sleep) as outbox:
+            put(outbox, range(put_so_far, put_so_far + 2), keeper)
+            put_so_far += 2
+            kill = killing(at)
+            if after_it_arrived:
+                node.after = kill
+            else:
+                node.before = kill
+            with suppress(KilledError):
+                outbox.flush()
+            node.before = node.after = None
+    with opened(tmp_path, node, account, turns) as last:
+        last.flush()
+        assert last.pending() == last.failed() == []
+    assert told(network.local) == list(range(1, put_so_far))
+    assert used(network.local, account) == put_so_far
+
+
+def test_nodes_that_end_and_come_back_at_random_lose_and_repeat_nothing(
+    tmp_path: Path, network: QueuelessNetwork, account: Account, turns: Turns
+) -> None:
+    dice = Random(20_261_123)
+    with opened(tmp_path, network.nodes[0], account, turns) as first:
+        keeper = first.send("deploy", Call(None, KEEPER)).contract
+    network.most = 3
+    for step in range(120):
+        node = network.nodes[dice.randrange(2)]
+        network.every = dice.choice((0, 2, 5, 9))
+        for other in network.nodes:
+            other.late_recheck, other.index_lag = dice.random() < 0.3, dice.choice((0, 0, 2, 10))
+            other.is_full = dice.random() < 0.1
+            if dice.random() < 0.2:
+                other.restart()
+            if dice.random() < 0.1:
+                other.stands_still = True
+            elif other.stands_still and dice.random() < 0.7:
+                other.catch_up()
+        with opened(tmp_path, node, account, turns) as outbox:
+            put(outbox, range(3 * step + 1, 3 * step + 4), keeper)
+            node.before = killing(dice.randrange(40)) if dice.random() < 0.6 else None
+            with suppress(KilledError):
+                for _ in range(dice.randrange(8)):
+                    outbox.flush(timeout_s=0)
+                    turns.sleep(0)
+            node.before = None
+    network.every = 0
+    for node in network.nodes:
+        node.is_full, node.late_recheck, node.index_lag = False, False, 0
+        node.catch_up()
+    with opened(tmp_path, network.nodes[0], account, turns) as last:
+        last.flush()
+        assert last.pending() == last.failed() == []
+    assert told(network.local) == list(range(1, 361))
+    assert used(network.local, account) == 361
