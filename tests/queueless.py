@@ -44,6 +44,7 @@ class QueuelessNode:
         self.asked = 0
         self.refused: list[str] = []
         self.before: Callable[[str, list[Any]], None] | None = None
+        self.after: Callable[[str, list[Any]], None] | None = None
 
     def close(self) -> None:
         """Nothing: the test owns the network."""
@@ -65,6 +66,8 @@ class QueuelessNode:
         answer = self._answer(method, list(params))
         if "error" in answer:
             answer["error"] = {**answer["error"], "code": -32000}
+        if self.after is not None:
+            self.after(method, params)
         return answer
 
     def _answer(self, method: str, params: list[Any]) -> Answer:

@@ -36,6 +36,8 @@ STRUCK_FOR_S = 5
 _UNDERPRICED = re.compile(
     r"underpriced|fee too low|less than block base fee|gas price too low", re.IGNORECASE
 )
+# so long ago that its bytes are due
+_NEVER_HANDED = -(1 << 62)
 # a node that says so has not taken the bytes and never will
 _NEVER = re.compile(
     r"intrinsic gas|exceeds block gas limit|gas limit too high|oversized|initcode size|not supported|invalid sender",
@@ -109,7 +111,7 @@ class Handing:
         now = self._clock()
         if first is not None and self._replaces and now - first > BUMP_AFTER_S * 1_000_000:
             variant = self._bumped(intent, variant, len(variants))
-        elif last is not None and 0 <= now - last < RESEND_AFTER_S * 1_000_000:
+        elif first is not None and last is not None and 0 <= now - last < _patience(first, last):
             return None
         return self._send(intent, variant, len(variants))
 
@@ -146,7 +148,7 @@ class Handing:
         for variant in self._store.variants(intent):
             if variant.hash in self._handed:
                 first, _ = self._handed[variant.hash]
-                self._handed[variant.hash] = (first, first - RESEND_AFTER_S * 1_000_000)
+                self._handed[variant.hash] = (first, _NEVER_HANDED)
 
     def done(self, variants: list[Variant]) -> None:
         """Forget what came to its end."""
@@ -207,3 +209,8 @@ class Handing:
             raise
         except ChainError:
             return False
+
+
+def _patience(first: int, last: int) -> int:
+    """Microseconds until bytes go again: each time twice as long, for a slow network gets slower by repeats."""
+    return max(RESEND_AFTER_S * 1_000_000, last - first)

@@ -325,7 +325,7 @@ def test_nodes_that_end_and_come_back_at_random_lose_and_repeat_nothing(
     with opened(tmp_path, network.nodes[0], account, turns) as first:
         keeper = first.send("deploy", Call(None, KEEPER)).contract
     network.most = 3
-    for step in range(120):
+    for step in range(60):
         node = network.nodes[dice.randrange(2)]
         network.every = dice.choice((0, 2, 5, 9))
         for other in network.nodes:
@@ -352,5 +352,5 @@ def test_nodes_that_end_and_come_back_at_random_lose_and_repeat_nothing(
     with opened(tmp_path, network.nodes[0], account, turns) as last:
         last.flush()
         assert last.pending() == last.failed() == []
-    assert told(network.local) == list(range(1, 361))
-    assert used(network.local, account) == 361
+    assert told(network.local) == list(range(1, 181))
+    assert used(network.local, account) == 181
