@@ -23,7 +23,8 @@ app = typer.Typer(rich_markup_mode=None)
     app,
     "migrate",
     example="tallystick migrate http://node-a:8545 --found b.card.json --found c.card.json\n"
-    "tallystick migrate http://node-b:8545 --members 0x… --anchors 0x…",
+    "tallystick migrate http://node-b:8545 --members 0x… --anchors 0x…\n"
+    "tallystick migrate b=http://b:8545 c=http://c:8545 --agree 2 --members 0x… --anchors 0x…",
 )
 def migrate(
     out: Output,
@@ -43,6 +44,7 @@ def migrate(
     ] = 0,
     chain_id: Annotated[int, typer.Option("--chain-id", min=0, help="What it must answer.")] = 0,
     genesis: Annotated[str, typer.Option("--genesis", help="Hash of its block 0, told by the others.")] = "",
+    agree: Annotated[int, typer.Option("--agree", min=1, help="Members whose endpoints must agree.")] = 1,
     workspace: Workspace = Path(),
 ) -> None:
     """Move a workspace to another chain.
@@ -58,7 +60,7 @@ def migrate(
         raise typer.BadParameter(
             "give --found (one founder does), or --members and --anchors (all others)", param_hint="--found"
         )
-    profile = _profile(chain, chain_id=chain_id, genesis=genesis)
+    profile = _profile(chain, chain_id=chain_id, genesis=genesis, agree=agree)
     with open_node(workspace) as node:
         if founders:
             target = _found(node, profile, founders, threshold, out)
@@ -90,18 +92,24 @@ def migrate(
     )
 
 
-def _profile(places: list[str], *, chain_id: int, genesis: str) -> Profile:
+def _profile(places: list[str], *, chain_id: int, genesis: str, agree: int) -> Profile:
     from dataclasses import replace
 
     from tallystick.chain import Profile
 
-    if len(places) == 1:
+    if len(places) == 1 and "=" not in places[0].partition("://")[0]:
         named = Profile.of(places[0], name="chain")
     elif all("://" in place for place in places):
-        named = Profile("chain", urls=tuple(places))
+        # `bank-a=http://…` says whose endpoint it is
+        parted = [place.partition("=") for place in places]
+        whose = tuple(name for name, _, url in parted if url and "://" not in name)
+        if len(whose) not in (0, len(places)):
+            raise typer.BadParameter("name the member of every url, or of none", param_hint="chain")
+        urls = tuple(url for _, _, url in parted) if whose else tuple(places)
+        named = Profile("chain", urls=urls, members=whose)
     else:
         raise typer.BadParameter("give urls, or one file", param_hint="chain")
-    return replace(named, chain_id=chain_id or None, genesis=genesis)
+    return replace(named, chain_id=chain_id or None, genesis=genesis, agree=agree)
 
 
 def _found(node: Node, profile: Profile, cards: list[Path], threshold: int, out: Output) -> ChainSettings:

@@ -6,7 +6,9 @@ journal = "main"
 
 [chain]                     # no such table: no chain
 path = "../chain"           # the file of an embedded chain, relative to this file; or
-urls = ["http://..."]       # a network's endpoints
+urls = ["http://..."]       # a network's endpoints, one's own first
+whose = ["bank-a"]          # whose endpoint each of them is
+agree = 1                   # so many members' endpoints must say the same
 chain_id = 4221             # what it must answer; the other names are those of a chain's profile
 genesis = "0x..."           # the hash of block 0
 members = "0x..."           # address of the Members contract
@@ -63,6 +65,7 @@ SETTINGS_FILE = "tallystick.toml"
 SETTINGS_VERSION = 1
 _TABLES = ("anchor", "chain", "clock", "oversight", "retention")
 _CONTRACTS = ("members", "anchors", "models", "oracle")
+_WHOSE = "whose"  # the profile's `members`: in this table that word is the contract's address
 SETTINGS_LIMIT = 64 * 1024  # bytes
 _address = re.compile(r"0x[0-9a-f]{40}").fullmatch
 
@@ -91,6 +94,8 @@ class ChainSettings:
         contracts = {name: said.pop(name) for name in _CONTRACTS if name in said}
         if not all(isinstance(address, str) for address in contracts.values()):
             raise ConfigurationError(f"{', '.join(f'chain.{name}' for name in _CONTRACTS)} must be strings")
+        if _WHOSE in said:
+            said["members"] = said.pop(_WHOSE)
         profile = parse_profile(said)
         if profile.path is not None:
             profile = replace(profile, path=workspace / profile.path)
@@ -101,7 +106,10 @@ class ChainSettings:
         profile = self.profile
         if profile.path is not None:
             profile = replace(profile, path=Path(os.path.relpath(profile.path, workspace)))
-        return _lines(profile, skip=("name",)) + _lines(self, skip=("profile",))
+        lines = _lines(profile, skip=("name", "members"))
+        if profile.members:
+            lines.append(f"{_WHOSE} = {_toml(profile.members)}")
+        return lines + _lines(self, skip=("profile",))
 
 
 @dataclass(frozen=True, slots=True)

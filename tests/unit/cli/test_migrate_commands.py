@@ -74,3 +74,14 @@ def test_another_genesis_than_the_others_told_is_refused(url: str, capsys: Said)
     wrong = f"--genesis 0x{'00' * 32} --members 0x{'11' * 20} --anchors 0x{'22' * 20}"
     assert "expected genesis" in typed(f"migrate {url} {wrong} -w a", capsys, code=1)
     assert "embedded" in typed("chain status -w a", capsys)
+
+
+def test_several_members_endpoints_are_named_with_their_owners(url: str, place: Path, capsys: Said) -> None:
+    typed("init a --name A --chain pilot.chain", capsys)
+    typed("card show -o a.card.json -w a", capsys)
+    with LocalChain(place / "third.chain", chain_id=7) as other, serve(other, port=0) as served:
+        assert "name the member of every url" in typed(
+            f"migrate a={url} {served.url} --found a.card.json -w a", capsys, code=2
+        )
+    typed(f"migrate mine={url} --found a.card.json -w a", capsys)
+    assert 'whose = ["mine"]' in (place / "a" / "tallystick.toml").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ FULL = Settings(
 
 def test_settings_survive_being_written_and_read() -> None:
     assert Settings.parse(FULL.format(HERE), HERE) == FULL
+
+
+def test_whose_endpoints_they_are_stands_beside_the_contract_of_the_members() -> None:
+    assert FULL.chain is not None
+    profile = replace(FULL.chain.profile, members=("bank-a", "bank-b"), agree=2)
+    several = replace(FULL, chain=replace(FULL.chain, profile=profile))
+    assert 'whose = ["bank-a", "bank-b"]' in several.format(HERE)
+    assert Settings.parse(several.format(HERE), HERE) == several
+    alone = several.format(HERE).replace('whose = ["bank-a", "bank-b"]', 'whose = ["bank-a"]')
+    with pytest.raises(ConfigurationError, match="one member for each"):
+        Settings.parse(alone, HERE)
 
 
 TEXT = st.text(min_size=1, max_size=9, alphabet=st.characters(exclude_categories=["Cs"]))
