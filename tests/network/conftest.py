@@ -1,14 +1,15 @@
-"""What the tests over a real network share: its engine, or one loud line that says how to build it."""
+"""What the tests over a real network share: its engine, a running network, and one loud line when there is no engine."""
 
 from __future__ import annotations
 
-import importlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import NotFoundError
+from tallystick.network import Network, find_engine, make_bundle
 
 MISSING = "the network's engine is not built, so nothing was tried over a real network: run `make network`"
 
@@ -16,13 +17,33 @@ MISSING = "the network's engine is not built, so nothing was tried over a real n
 @pytest.fixture(scope="session")
 def engine() -> Path:
     """The engine's binary."""
-    named = os.environ.get("TALLYSTICK_ENGINE")
-    if named:
-        return Path(named)
     try:
-        found: Path = importlib.import_module("tallystick.network").find_engine()
-    except (AttributeError, NotFoundError):
+        return find_engine()
+    except NotFoundError:
         if os.environ.get("TALLYSTICK_REQUIRE_NETWORK") == "1":
             pytest.fail(MISSING)
         pytest.skip(MISSING)
-    return found
+
+
+@pytest.fixture(scope="session")
+def network(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Four validators that run for the whole session: for tests that do no harm to them."""
+    bundle = make_bundle(tmp_path_factory.mktemp("network") / "four", 4, binary=engine)
+    with Network(bundle) as running:
+        running.up()
+        yield running
+
+
+@pytest.fixture
+def harmable_network(engine: Path, tmp_path: Path) -> Iterator[Callable[..., Network]]:
+    """Makes networks of a test's own, not started yet: `harmable_network(4, block_time_s=0.5)`; they end with it."""
+    made: list[Network] = []
+
+    def make(*words: object, **settings: object) -> Network:
+        path = tmp_path / f"network-{len(made)}"
+        made.append(Network(make_bundle(path, *words, binary=engine, **settings)))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.down()

@@ -19,8 +19,12 @@ from ._besu import (
     new_besu_key,
     write_besu_files,
 )
+from ._bundle import Bundle, Member, make_bundle, open_bundle
+from ._engine import build_engine, find_engine
+from ._funding import funded
 from ._home import JoinedPorts, read_ports
 from ._joining import Assembled, assemble, attach, join, own_part, preview
+from ._network import Network, ValidatorStatus
 from ._parts import NetworkPart, NetworkTerms, format_part, parse_part
 from ._validators import ValidatorSet, add_validator, lend, remove_validator, validators
 
@@ -29,20 +33,29 @@ __all__ = [
     "Assembled",
     "BesuPart",
     "BesuTerms",
+    "Bundle",
     "JoinedPorts",
+    "Member",
+    "Network",
     "NetworkPart",
     "NetworkTerms",
     "ValidatorSet",
+    "ValidatorStatus",
     "add_validator",
     "assemble",
     "attach",
     "besu_files",
     "besu_member_files",
+    "build_engine",
+    "find_engine",
     "format_part",
+    "funded",
     "join",
     "lend",
     "make_besu",
+    "make_bundle",
     "new_besu_key",
+    "open_bundle",
     "own_part",
     "parse_part",
     "preview",
