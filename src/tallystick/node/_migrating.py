@@ -225,9 +225,11 @@ def _check_nothing_waits(node: Node) -> None:
 
 def _switch(node: Node, target: ChainSettings) -> Moved:
     place = Workspace(node.workspace.moving)
-    was, fresh = read_claims(node.workspace.anchors), read_claims(place.anchors)
-    fresh = [claim for claim in fresh if (claim.chain_id, claim.genesis, claim.contract) == _place_of(target)]
-    old = [claim for claim in was if (claim.chain_id, claim.genesis, claim.contract) != _place_of(target)]
+    was, there = read_claims(node.workspace.anchors), read_claims(place.anchors)
+    old = [claim for claim in was if _chain_of(claim) != _place_of(target)]
+    # After a move back some of the new chain's anchors are known, perhaps with witnesses' lines: those stay.
+    known = {claim.size: claim for claim in was if _chain_of(claim) == _place_of(target)}
+    fresh = [known.get(claim.size, claim) for claim in there if _chain_of(claim) == _place_of(target)]
     moved = Moved(old[-1] if old else None, fresh[-1] if fresh else None, _stated(node, old, fresh))
     # Behind the old ones of the same size: `with_proof` takes the newest anchor for the chain of today.
     write_claims(node.workspace.anchors, sorted([*old, *fresh], key=lambda claim: claim.size))
@@ -235,6 +237,10 @@ def _switch(node: Node, target: ChainSettings) -> Moved:
     node.set_chain(target)
     shutil.rmtree(place.path, ignore_errors=True)
     return moved
+
+
+def _chain_of(claim: AnchorClaim) -> tuple[int | None, str, str]:
+    return (claim.chain_id, claim.genesis, claim.contract)
 
 
 def _place_of(target: ChainSettings) -> tuple[int | None, str, str]:
