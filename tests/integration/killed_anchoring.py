@@ -1,6 +1,7 @@
 """Driver of the kill -9 test: forks children that record and anchor, and kills each at a random moment.
 
-Run as a program of its own, because it forks: python killed_anchoring.py DIRECTORY ROUNDS SEED. Prints one JSON line.
+Run as a program of its own, because it forks: python killed_anchoring.py DIRECTORY ROUNDS SEED [BUNDLE]. Prints one
+JSON line. With the bundle of a network that runs, the node anchors there instead of on a chain of its own.
 """
 
 from __future__ import annotations
@@ -13,20 +14,27 @@ import sys
 import time
 from pathlib import Path
 
-from tallystick.chain import Anchors, LocalChain, Profile, connect
+from tallystick.chain import Account, Anchors, LocalChain, Profile, connect
+from tallystick.network import Bundle, funded, open_bundle
 from tallystick.node import CardFile, ChainSettings, Node, found
 
 PASSPHRASE = "x"
 
 
-def prepare(top: Path) -> None:
-    """Make a workspace with a chain and its contracts."""
-    profile = Profile("chain", path=top / "chain")
-    LocalChain(top / "chain").close()
+def prepare(top: Path, bundle: Bundle | None) -> Profile:
+    """Make a workspace with its contracts, on a network or on a chain of its own."""
+    if bundle is None:
+        profile = Profile("chain", path=top / "chain")
+        LocalChain(top / "chain").close()
+    else:
+        profile = bundle.profile()
     with Node.init(top / "a", name="A", passphrase=PASSPHRASE, scrypt_n=2**4, heads=top / "heads") as node:
+        if bundle is not None:
+            funded(bundle, Account(node.party.secret("chain")).address, 10**18)
         with connect(profile) as chain:
             members, anchors = found(node, chain, [CardFile(node.party.cards)], threshold=1)
         node.set_chain(ChainSettings(profile, members, anchors))
+    return profile
 
 
 def child(top: Path, pipe: int) -> None:
@@ -87,17 +95,18 @@ def one_round(top: Path, seconds: float) -> str:
     return stop(pid, reading)
 
 
-def refused(top: Path) -> int:
-    """How many transactions of the chain a contract refused."""
-    with connect(Profile("chain", path=top / "chain"), read_only=True) as chain:
+def refused(profile: Profile, account: str) -> int:
+    """How many transactions of the account a contract refused."""
+    with connect(profile, read_only=profile.path is not None) as chain:
         blocks = range(1, chain.head().number + 1)
-        receipts = [one for number in blocks for one in chain.ask("eth_getBlockReceipts", hex(number))]
-        return sum(one["status"] == "0x0" for one in receipts)
+        receipts = [one for number in blocks for one in chain.ask("eth_getBlockReceipts", hex(number)) or ()]
+        return sum(one["status"] == "0x0" and one["from"].lower() == account for one in receipts)
 
 
 def main() -> None:
     top, rounds, dice = Path(sys.argv[1]), int(sys.argv[2]), random.Random(int(sys.argv[3]))
-    prepare(top)
+    bundle = open_bundle(Path(sys.argv[4])) if len(sys.argv) > 4 else None
+    profile = prepare(top, bundle)
     span, told = measure(top)
     for number in range(rounds):
         # rows of ten that mostly end before they have anchored, and rows of ten that mostly get that far
@@ -125,7 +134,7 @@ def main() -> None:
                     "anchored": sum(one[0] == "a" for one in lines),
                     "lost": lost,
                     "twice": len(history) - len(set(history)),
-                    "refused": refused(top),
+                    "refused": refused(profile, Account(node.party.secret("chain")).address),
                     "head": found_size.size if found_size else 0,
                     "size": node.journal.size,
                 }
