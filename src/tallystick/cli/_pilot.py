@@ -24,6 +24,7 @@ app = typer.Typer(
     "healthcare",
     example="tallystick pilot healthcare\n"
     "tallystick pilot healthcare --out trial --seed 7\n"
+    "tallystick pilot healthcare --network\n"
     "tallystick pilot healthcare --data rows.csv --site clinic --target readmitted",
 )
 def healthcare(
@@ -37,6 +38,10 @@ def healthcare(
     site: Annotated[str, typer.Option("--site", help="Its column of the organisation.")] = "",
     target: Annotated[str, typer.Option("--target", help="Its yes-or-no column to learn.")] = "",
     positive: Annotated[str, typer.Option("--positive", help="What means yes: a value, or >NUMBER.")] = "",
+    network: Annotated[
+        bool,
+        typer.Option("--network", help="Four validators, one killed, one cut off; `make network` first."),
+    ] = False,
 ) -> None:
     """Four hospitals learn together on real data, decide, and prove every decision.
 
@@ -55,6 +60,8 @@ def healthcare(
         site=site,
         target=target,
         positive=positive or None,
+        network=network,
+        on_progress=out.status,
     )
     _show_forgeries(out, summary)
     _show_files(

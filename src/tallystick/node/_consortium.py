@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tallystick.errors import ConfigurationError
+from tallystick.errors import ChainUnreachableError, ConfigurationError
 from tallystick.proof import (
     STANDARD_KINDS,
     AnchorClaim,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Consortium", "make_policy"]
 
 PILOT_SCRYPT_N = 2**12
+_LOOK_S = 0.2
 MEMBER_LIMIT = 64
 
 
@@ -116,6 +118,7 @@ class Consortium:
         directory.mkdir(parents=True, exist_ok=True)
         self.ground: Ground = ground or EmbeddedGround(directory / "chain.sqlite", clock=clock)
         self._chains: list[Chain] = []
+        self._attested: set[tuple[str, int, str]] = set()  # whose anchor of which size who has signed
         self.chain: Chain = self._open(members[0])
         heads = heads or directory / "heads"
         try:
@@ -211,23 +214,31 @@ class Consortium:
                     seen = other.witness.size(node.origin)
                     node.add_cosignatures(other.cosign(node.ask_witness(seen=[seen])).note)
 
-    def anchor(self) -> int:
+    def anchor(self, *, without: Collection[Node] = ()) -> int:
         """Anchor every member's newest head; how many are new.
 
         On a network every other member then looks at its own node, and signs that each new anchor stands there.
-        """
-        fresh = {node: node.anchor(chain=node.shared_chain) for node in self.nodes}
-        if not self.ground.local:
-            for node in self.nodes:
-                if fresh[node]:
-                    self._attest(node)
-        return sum(map(len, fresh.values()))
 
-    def _attest(self, node: Node) -> None:
-        receipt = node.receipt(node.journal.size - 1)
-        for other in self.nodes:
-            if other is not node:
-                node.add_anchor_note(other.attest(receipt, chain=other.shared_chain))
+        Args:
+            without: members that cannot be reached now; they anchor, and sign for the others, at a later call.
+        """
+        present = [node for node in self.nodes if node not in without]
+        fresh = sum(len(node.anchor(chain=node.shared_chain)) for node in present)
+        if not self.ground.local:
+            for node in present:
+                self._attest(node, [other for other in present if other is not node])
+        return fresh
+
+    def _attest(self, node: Node, others: Sequence[Node]) -> None:
+        for size in sorted({claim.size for claim in node.claims}):
+            receipt = node.receipt(size - 1)
+            claim = receipt.anchor
+            assert claim is not None
+            for other in others:
+                if (node.origin, claim.size, other.origin) not in self._attested:
+                    wait_for_block(other, claim.block)
+                    node.add_anchor_note(other.attest(receipt, chain=other.shared_chain))
+                    self._attested.add((node.origin, claim.size, other.origin))
 
     def gas_of(self, claim: AnchorClaim) -> int:
         """What an anchor cost: the gas of all transactions to its contract in its block, shared among them."""
@@ -288,6 +299,24 @@ class Consortium:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def wait_for_block(node: Node, number: int) -> None:
+    """Wait until a member's own node has a block that another's has.
+
+    Raises:
+        ChainUnreachableError: it has not in the time that the profile gives a transaction.
+    """
+    chain = node.shared_chain
+    assert chain is not None
+    deadline = time.monotonic() + chain.profile.wait_s
+    while chain.head().number < number:
+        if time.monotonic() > deadline:
+            raise ChainUnreachableError(
+                f"{node.party.card.name}'s own node does not have block {number}",
+                hint="is it connected with the others? see `tallystick network status`",
+            )
+        time.sleep(_LOOK_S)
 
 
 def _place(name: str, taken: set[str]) -> str:

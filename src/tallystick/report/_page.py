@@ -128,11 +128,11 @@ class Lines:
         title: the finding, a sentence.
         measure: what goes upwards, with its unit.
         over: what goes to the right, with its unit.
-        series: up to three: name and points (right, up), at least two each, in order; the first is drawn strongest.
+        series: up to four: name and points (right, up), at least two each, in order; the first is drawn strongest.
         right: both ends of the axis to the right.
         up: both ends of the axis upwards.
         percent: whether both axes are shares, shown as per cent.
-        mark: a place on the axis to the right to draw a reference line at, and what it means.
+        marks: places on the axis to the right to draw reference lines at, and what they mean.
         caption: how to read it.
     """
 
@@ -143,12 +143,12 @@ class Lines:
     right: tuple[float, float] = (0.0, 1.0)
     up: tuple[float, float] = (0.0, 1.0)
     percent: bool = True
-    mark: tuple[float, str] | None = None
+    marks: Sequence[tuple[float, str]] = ()
     caption: str = ""
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.series) <= 3 or any(len(points) < 2 for _, points in self.series):
-            raise InputError("a picture of lines must have 1 to 3 series of at least 2 points")
+        if not 1 <= len(self.series) <= 4 or any(len(points) < 2 for _, points in self.series):
+            raise InputError("a picture of lines must have 1 to 4 series of at least 2 points")
 
 
 @dataclass(frozen=True, slots=True)

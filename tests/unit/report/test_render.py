@@ -49,7 +49,7 @@ def report(text: str = "plain") -> Report:
         Points(text, [text]),
         Course(text, text, text, [(0, 5.0), (15, 12.5), (30, -1.0)], (2, 8), (text, "b"), text),
         Amounts(text, text, [Bar(text, 3.0, text), Bar("b", 0.0, "0")], text),
-        Lines(text, text, text, [(text, [(0.0, 1.0), (1.0, 0.1)]), ("b", [(0.0, 0.9), (1.0, 0.0)])], mark=(0.5, text), caption=text),
+        Lines(text, text, text, [(text, [(0.0, 1.0), (1.0, 0.1)]), ("b", [(0.0, 0.9), (1.0, 0.0)])], marks=((0.2, text), (0.5, text)), caption=text),
     ]  # fmt: skip
     return Report(text, text, [Figure(text, text, text)] * 3, [Section(text, text, parts)], text)
 
@@ -132,8 +132,8 @@ def test_every_series_of_lines_is_drawn_between_its_own_points() -> None:
 
 def test_lines_without_two_points_or_with_too_many_series_are_refused() -> None:
     line = ("a", [(0.0, 1.0), (1.0, 0.0)])
-    for series in ([], [("a", [(0.0, 1.0)])], [line] * 4):
-        with pytest.raises(InputError, match="1 to 3 series"):
+    for series in ([], [("a", [(0.0, 1.0)])], [line] * 5):
+        with pytest.raises(InputError, match="1 to 4 series"):
             Lines("t", "m", "o", series)
 
 

@@ -26,6 +26,7 @@ from tallystick.apps.healthcare._tracing import REMARKS
 from tallystick.apps.pilots import (
     PASSPHRASE,
     Evidence,
+    PilotNetwork,
     Step,
     Steps,
     forge,
@@ -33,6 +34,7 @@ from tallystick.apps.pilots import (
     processor,
     short_trace,
     size_of,
+    verify_by_pairs,
     verify_outside,
 )
 from tallystick.errors import DataError, DefectError
@@ -68,6 +70,7 @@ class PilotOptions:
         force: replace an earlier pilot's output there.
         seed: of the split and of the figures' intervals.
         data: the user's own table, with its columns of site and target, and what means yes.
+        network: run on four validators, of which one is killed and one cut off, instead of the embedded chain.
     """
 
     out: Path = Path("tallystick-pilot")
@@ -77,16 +80,21 @@ class PilotOptions:
     site: str = ""
     target: str = ""
     positive: str | None = None
+    network: bool = False
 
 
 def run_pilot(
-    options: PilotOptions, *, on_step: Callable[[Step], None] = lambda _step: None
+    options: PilotOptions,
+    *,
+    on_step: Callable[[Step], None] = lambda _step: None,
+    on_progress: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Run the whole pilot.
 
     Args:
         options: what is asked for.
         on_step: called after every step.
+        on_progress: called with how a long step goes.
 
     Returns:
         The summary, as it stands in `summary.json`.
@@ -100,7 +108,10 @@ def run_pilot(
     table = _table(options)
     make_place(options.out, name="healthcare", force=options.force, data=options.data)
     run = _Pilot(options, table, on_step)
-    return run.run()
+    if not options.network:
+        return run.run(None)
+    with PilotNetwork(options.out / "network", table.site_names, tell=on_progress) as network:
+        return run.run(network)
 
 
 def _table(options: PilotOptions) -> Table:
@@ -128,17 +139,25 @@ class _Pilot:
         self.step = self.steps.step
         self.summary: dict[str, Any] = {"v": 1, "seed": options.seed, "version": version("tallystick")}
 
-    def run(self) -> dict[str, Any]:
+    def run(self, network: PilotNetwork | None) -> dict[str, Any]:
+        self.network = network
         write_atomically(OsFiles(), self.out / "passphrase.txt", f"{PASSPHRASE}\n".encode())  # mode 0600
         (self.out / "data-card.txt").write_text(card_text(data_card(self.table)))
         with Consortium(
-            self.table.site_names, directory=self.out, passphrase=PASSPHRASE, heads=self.out / "heads"
+            self.table.site_names,
+            directory=self.out,
+            ground=network.ground if network else None,
+            passphrase=PASSPHRASE,
+            heads=self.out / "heads",
         ) as consortium:
             self.stating = Stating(consortium, self.table, self.parts)
             self._learn(consortium)
+            self._kill(consortium)
             self._decide(consortium)
             self._prove(consortium)
             self._forge(consortium)
+            if network:
+                self.summary["network"] = network.summary()
         with self.step("report") as say:
             self._report()
             say("one page, opens offline")
@@ -170,6 +189,25 @@ class _Pilot:
             )
             say(f"{self.table.name}@1  {shown} on {self.summary['data']['test']} held-out rows")
 
+    def _kill(self, consortium: Consortium) -> None:
+        """Let the network bear a killed validator: the other members go on, its own anchors when it is back."""
+        if self.network is None:
+            return
+        killed = consortium.nodes[1]
+        with self.step("kill") as say, self.network.killed(killed.party.card.name):
+            consortium.witness()
+            count = consortium.anchor(without=[killed])
+            say(f"one validator by kill -9, {count} journals anchored meanwhile")
+
+    def _cut_off(self, consortium: Consortium) -> None:
+        """Let the network bear a member that is cut off; what it stated meanwhile waits at home."""
+        if self.network is None:
+            return
+        cut = consortium.nodes[-1]
+        with self.step("cut off") as say, self.network.cut_off(cut.party.card.name):
+            count = consortium.anchor(without=[cut])
+            say(f"one {self._who()} without a network, {count} journals anchored meanwhile")
+
     def _who(self) -> str:
         return "hospital" if self.table.name == "heart" else "site"
 
@@ -186,6 +224,7 @@ class _Pilot:
         with self.step("witness") as say:
             consortium.witness()
             say(f"each {self._who()} cosigned the other {len(consortium.nodes) - 1} journals")
+        self._cut_off(consortium)
         with self.step("anchor") as say:
             consortium.anchor()
             statements = sum(node.journal.size for node in consortium.nodes)
@@ -197,6 +236,7 @@ class _Pilot:
                 "block": max(claim.block for node in consortium.nodes for claim in node.claims),
                 "journals": len(consortium.nodes),
                 "statements": statements,
+                "local": consortium.ground.local,
             }
             say(
                 f"{len(consortium.nodes)} journals, {statements:,} statements, contract {settings.anchors[:8]}…"
@@ -247,6 +287,11 @@ class _Pilot:
             self.summary["standing"] = {**counts, "receipts": len(self.receipts)}
             self.summary["outsider"] = {"loaded": list(verdict.loaded), "network": "refused"}
             say(f"fresh process, base install, offline: {counts['proved']:,} lines proved")
+        if self.network is not None:
+            with self.step("endpoints") as say:
+                urls = [endpoint.url for endpoint in consortium.ground.endpoints]
+                count = verify_by_pairs([self.out / "decision.receipt.json"], self.out / "policy.json", urls)
+                say(f"the decision verifies against any two of {len(urls)} endpoints: {count} pairs asked")
         self.summary["decision"] = self._decision()
 
     def _decision(self) -> dict[str, Any]:

@@ -17,7 +17,8 @@ Shape of a summary (what a pilot cannot fill, it leaves out; the page then leave
                    "by": "VerificationError: …"}],
      "cost":       {"decisions": 231, "disk_bytes_per_million": 1.1e9, "cpu_s_per_million": 900.0,
                    "gas_per_million": 8.0e6, "gas_note": "one anchor per …", "measured_on": "2 cores …"},
-     "chain":      {"id", "contract", "block", "statements", "journals"},
+     "chain":      {"id", "contract", "block", "statements", "journals", "local"},
+     "network":    from `PilotNetwork.summary`, where the pilot ran on one,
      "steps":      [{"name": "register", "text": "4 data sets stated", "seconds": 0.4}]}
 """
 
@@ -27,7 +28,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tallystick.apps.pilots import evidence_section, trace_tree
+from tallystick.apps.pilots import LABEL, evidence_section, network_section, trace_tree
 from tallystick.report import (
     Bar,
     Bars,
@@ -72,6 +73,7 @@ def build(summary: Data) -> Report:
         _decision(summary),
         evidence_section(summary),
         _costs(summary),
+        *([network_section(summary["network"])] if summary.get("network") else []),
         _next(summary),
     ]
     return Report(
@@ -370,7 +372,7 @@ def _footer(summary: Data) -> str:
     if chain:
         parts.append(
             f"anchored on chain {chain['id']}, contract {chain['contract']}, block {chain['block']} "
-            "(the embedded chain: claimed by its operator)"
+            + ("(the embedded chain: claimed by its operator)" if chain["local"] else f"({LABEL})")
         )
     parts.append(f"model {summary['model']['name']}, SHA-256 {summary['model']['hash']}")
     if summary["data"]["name"] == "heart":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tallystick.apps.pilots._evidence_page import evidence_section, trace_tree
 from tallystick.apps.pilots._forgeries import Evidence, Forgery, forge
+from tallystick.apps.pilots._network import LABEL, PilotNetwork, network_section, verify_by_pairs
 from tallystick.apps.pilots._outsider import Verdict, verify_outside, verify_plainly
 from tallystick.apps.pilots._steps import (
     MARK,
@@ -20,20 +21,24 @@ from tallystick.apps.pilots._steps import (
 from tallystick.apps.pilots._tracing import short_trace
 
 __all__ = [
+    "LABEL",
     "MARK",
     "PASSPHRASE",
     "Evidence",
     "Forgery",
+    "PilotNetwork",
     "Step",
     "Steps",
     "Verdict",
     "evidence_section",
     "forge",
     "make_place",
+    "network_section",
     "processor",
     "short_trace",
     "size_of",
     "trace_tree",
+    "verify_by_pairs",
     "verify_outside",
     "verify_plainly",
 ]
