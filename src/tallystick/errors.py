@@ -41,6 +41,7 @@
     │  ├─ ClockError            the clock stands before what is already written
     │  ├─ LockedError           another process writes here
     │  ├─ MissingExtraError     a part that is not installed
+    │  ├─ NodeUnreachableError  another member's node gave no answer
     │  ├─ OverloadedError       more is waiting than can be answered in time
     │  ├─ ScorerUnreachableError somebody else's scorer gave no answer
     │  └─ StorageError          reading or writing failed; nothing more is written
@@ -81,6 +82,7 @@ __all__ = [
     "MissingExtraError",
     "ModelFileError",
     "ModelInputError",
+    "NodeUnreachableError",
     "NonceError",
     "NotFoundError",
     "NoteError",
@@ -322,6 +324,11 @@ class LockedError(SurroundingsError):
 
 class MissingExtraError(SurroundingsError):
     code = "surroundings.missing-extra"
+
+
+class NodeUnreachableError(SurroundingsError):
+    code = "surroundings.node-unreachable"
+    retryable = True
 
 
 class OverloadedError(SurroundingsError):
