@@ -120,15 +120,22 @@ class Bundle:
         """The members' names, in order."""
         return tuple(member.name for member in self.members)
 
-    def profile(self, member: int | str | None = None) -> Profile:
-        """Make a profile to reach the network with: that member's endpoint first, then the others'."""
+    def profile(self, member: int | str | None = None, *, agree: int | None = None) -> Profile:
+        """Make a profile to reach the network with: that member's endpoint first, then the others'.
+
+        Args:
+            member: whose node it is for; the first one's when None.
+            agree: so many members' endpoints must say the same; one more than may be faulty when None.
+        """
         from tallystick.chain import Profile
 
         first = self.member(0 if member is None else member)
-        others = [one for one in self.members if one is not first]
+        line = [first, *(one for one in self.members if one is not first)]
         return Profile(
             name="network",
-            urls=(first.rpc_url, *(one.rpc_url for one in others)),
+            urls=tuple(one.rpc_url for one in line),
+            members=tuple(one.name for one in line),
+            agree=min(self.faults + 1, len(line)) if agree is None else agree,
             chain_id=self.chain_id,
         )
 

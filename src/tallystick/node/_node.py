@@ -28,6 +28,7 @@ from tallystick.proof import (
 
 from ._anchoring import Anchoring, read_claims
 from ._deciding import Deciding
+from ._endpoint_stating import report_drafts
 from ._passphrase import passphrase_given
 from ._settings import SETTINGS_FILE, ChainSettings, Settings
 from ._workspace import Workspace, head_file, write_small
@@ -211,12 +212,18 @@ class Node(Deciding):
         return fresh >= rule.every_statements or age_s >= rule.every_seconds
 
     def anchor(self, *, chain: Chain | None = None, timeout_s: float | None = None) -> list[AnchorClaim]:
-        """Anchor the newest head, and finish what an earlier run began; see `Anchoring.anchor`."""
+        """Anchor the newest head, and finish what an earlier run began; see `Anchoring.anchor`.
+
+        Endpoints that were found lying or lagging meanwhile are stated, for the next anchor.
+        """
         way = self.anchoring(chain=chain)
         try:
             fresh = way.anchor(timeout_s=timeout_s)
         finally:
+            drafts = report_drafts(way.chain.reports())
             way.close()
+            if drafts:
+                self.record_many(drafts)
         self._claims = read_claims(self.workspace.anchors)
         return fresh
 

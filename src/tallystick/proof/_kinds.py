@@ -196,6 +196,18 @@ STANDARD_KINDS = Kinds(
         Kind("decision.reviewed", {"outcome": "text"}, "a person looked at a decision again"),
         Kind("decision.ruled", {"permit": "object?", "rule": "text"}, "a rule decided in a model's place"),
         Kind("document.recorded", {"title": "text"}, "a document, of any form"),
+        Kind(
+            "endpoint.quarantined",
+            {
+                "block": "count?",
+                "endpoint": "text",
+                "member": "text?",
+                "reason": "text",
+                "seconds": "count",
+                "words": "text",
+            },
+            "a member's endpoint said what others contradict, or lags",
+        ),
         Kind("erasure.done", {"out_of_reach": "names"}, "keys and ciphertext are gone"),
         Kind(
             "evaluation.reported",
