@@ -47,6 +47,8 @@ def test_one_member_joins_compares_starts_and_looks(alone: Joined, capsys: Said)
         f"network assemble node node/part.json --genesis {'0' * 64}", capsys, code=1
     )
     assert "is set up" in typed(f"network assemble node node/part.json --genesis {told}", capsys)
+    unit = (alone.home("node") / "validator.service").read_text()
+    assert f"ExecStart={alone.engine.resolve()} start --home {alone.home('node').resolve()} " in unit
     assert "is it running" in typed("network validators node", capsys, code=1)
     alone.start("node")
     alone.wait("node", 2)

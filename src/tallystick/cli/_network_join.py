@@ -183,7 +183,13 @@ def _set_up(out: Output, home: Path, paths: list[Path], genesis: str, engine: Pa
     rpc = f"http://127.0.0.1:{network.read_ports(home).rpc}"
     if genesis:
         out.line(f"{home} is set up; JSON-RPC will be at {rpc}")
-        out.next(f"{engine.name} start --home {home}")
+        try:
+            unit = network.write_unit(home, engine)
+            out.line("to keep it running, install the unit that lies beside its keys:")
+            out.next(f"sudo systemctl enable --now {unit.resolve()}")
+        except ConfigurationError as error:
+            out.note(f"no unit for systemd was written: {error.message}")
+            out.next(f"{engine.name} start --home {home}")
     else:
         out.line("nothing is set up yet: compare this hash with every other member, over another way")
         named = " ".join(str(path) for path in paths)

@@ -22,7 +22,7 @@ from ._besu import (
 from ._bundle import Bundle, Member, make_bundle, open_bundle
 from ._engine import build_engine, find_engine
 from ._funding import funded
-from ._home import JoinedPorts, read_ports
+from ._home import JoinedPorts, read_ports, write_unit
 from ._joining import Assembled, assemble, attach, join, own_part, preview
 from ._network import Network, ValidatorStatus
 from ._parts import NetworkPart, NetworkTerms, format_part, parse_part
@@ -63,4 +63,5 @@ __all__ = [
     "remove_validator",
     "validators",
     "write_besu_files",
+    "write_unit",
 ]

@@ -18,7 +18,15 @@ from tallystick.proof import OsFiles, check_format, format_json, parse_json, wri
 from ._genesis import DENOM
 from ._parts import NetworkPart
 
-__all__ = ["JoinedPorts", "close_to_others", "read_ports", "set_value", "write_configuration", "write_ports"]
+__all__ = [
+    "JoinedPorts",
+    "close_to_others",
+    "read_ports",
+    "set_value",
+    "write_configuration",
+    "write_ports",
+    "write_unit",
+]
 
 _PORTS_FILE = "ports.json"
 _FORMAT = "tallystick/network-ports"
@@ -71,6 +79,48 @@ def close_to_others(home: Path) -> None:
     for path in home.rglob("*"):
         if not path.is_symlink():
             path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def write_unit(home: Path, engine: Path) -> Path:
+    """Write a systemd unit that keeps this node running; a person copies it to where units stand.
+
+    Args:
+        home: of the node; its owner runs it.
+        engine: the engine's binary.
+
+    Returns:
+        Where it was written.
+    """
+    place, binary = home.resolve(), engine.resolve()
+    for path in (place, binary):
+        if not re.fullmatch(r"[A-Za-z0-9/._+-]+", str(path)):
+            raise ConfigurationError(
+                "a unit's paths must be letters, digits and / . _ + -", hint="move the directory"
+            )
+    unit = f"""[Unit]
+Description=Validator of a consortium's network
+After=network-online.target time-sync.target
+Wants=network-online.target
+
+[Service]
+User={home.owner()}
+ExecStart={binary} start --home {place} --log_level error
+# The engine remembers what it signed before it signs: starting it again is always safe, a second copy of it never is.
+Restart=on-failure
+RestartSec=5
+TimeoutStopSec=60
+LimitNOFILE=65536
+NoNewPrivileges=true
+PrivateTmp=true
+ProtectSystem=strict
+ReadWritePaths={place}
+
+[Install]
+WantedBy=multi-user.target
+"""
+    path = home / "validator.service"
+    write_atomically(OsFiles(), path, unit.encode(), 0o644)
+    return path
 
 
 def set_value(text: str, section: str, key: str, value: str) -> str:
