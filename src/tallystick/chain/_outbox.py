@@ -201,29 +201,30 @@ class Outbox:
             ChainError: the node refused; everything is kept.
         """
         deadline = time.monotonic() + (self._chain.profile.wait_s if timeout_s is None else timeout_s)
-        mined: list[Mined] = []
+        mined: dict[int, Mined] = {}
         while self.pending():
-            mined += self._settle()
+            mined |= self._settle()
             self._sign_waiting()
             try:
                 self._hand_over()
             except FundsError as error:
                 raise self._no_funds(error) from error
-            mined += self._settle()
+            mined |= self._settle()
             if not self.pending() or time.monotonic() >= deadline:
                 break
             # a chain that seals while it is asked has nothing to wait for, as long as it gets on
             if self._store.has_signed():
                 self._sleep(POLL_S)
-        return mined
+        # an index of receipts may show a later one first
+        return [mined[nonce] for nonce in sorted(mined)]
 
     # -- what has happened --------------------------------------------------------------------------------
 
-    def _settle(self) -> list[Mined]:
-        """Write down which signed intents are mined, and take back nonces that others used."""
+    def _settle(self) -> dict[int, Mined]:
+        """Write down which signed intents are mined, by nonce, and take back nonces that others used."""
         signed = self._store.in_state("signed")
         if not signed:
-            return []
+            return {}
         used = self._chain.nonce(self._account.address)
         settled = self._chain.settled()
         receipts = Receipts(self._chain)
@@ -242,9 +243,11 @@ class Outbox:
         self._store.finish_all(done, "mined", at=self._clock())
         for intent, _ in done:
             self._forget(intent)
-        return [
-            _mined(self._store.intent(intent.id)) for intent, _ in done if not intent.id.startswith(FILLER)
-        ]
+        return {
+            intent.nonce: _mined(self._store.intent(intent.id))
+            for intent, _ in done
+            if intent.nonce is not None and not intent.id.startswith(FILLER)
+        }
 
     def _receipt(self, intent: Intent, receipts: Receipts, *, many: bool) -> MinedTransaction | None:
         # the present nonce first: what an earlier nonce met, a refusal perhaps, is older than that, whatever the

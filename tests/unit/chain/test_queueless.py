@@ -183,6 +183,22 @@ def test_an_index_that_lags_for_minutes_makes_nothing_happen_twice(
     assert balance(network.local, ELSEWHERE) == 6
 
 
+def test_an_index_that_shows_a_later_receipt_first_does_not_turn_the_order(
+    outbox: Outbox, network: QueuelessNetwork, turns: Turns
+) -> None:
+    hidden: list[str] = []
+
+    def hide_the_first(method: str, params: list[Any]) -> None:
+        if method == "eth_getTransactionReceipt":
+            hidden.append(params[0])
+        network.nodes[0].index_lag = 1_000 if len(hidden) < 3 else 0
+
+    put(outbox, range(1, 8))
+    network.nodes[0].before = hide_the_first
+    assert [one.intent_id for one in outbox.flush()] == [f"s{number}" for number in range(1, 8)]
+    assert hidden[0] != hidden[2]
+
+
 def test_a_node_that_stands_still_fills_no_gap_and_signs_nothing_twice(
     tmp_path: Path, outbox: Outbox, network: QueuelessNetwork, account: Account, turns: Turns
 ) -> None:
