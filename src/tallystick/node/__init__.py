@@ -23,6 +23,8 @@ from ._oracle import OracleDealings
 from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
 from ._rehashing import Rehashing
+from ._remote import RemoteNode
+from ._remote_witnesses import WitnessAnswer, Witnessed, ask_witnesses
 from ._retention import Hold, Plan, Retention
 from ._rotation import Rotated, rotate
 from ._settings import AnchorSettings, ChainSettings, OversightSettings, RetentionSettings, Settings
@@ -52,14 +54,18 @@ __all__ = [
     "Peers",
     "Plan",
     "Rehashing",
+    "RemoteNode",
     "Retention",
     "RetentionSettings",
     "Rotated",
     "Settings",
+    "WitnessAnswer",
     "WitnessAsk",
+    "Witnessed",
     "Workspace",
     "anchor_policy",
     "ask_chain",
+    "ask_witnesses",
     "backup",
     "fit",
     "format_ask",

@@ -11,6 +11,14 @@ Example:
 
 from __future__ import annotations
 
+from tallystick.proof._add_checkpoint import (
+    ADD_CHECKPOINT_LIMIT,
+    AddCheckpoint,
+    format_add_checkpoint,
+    format_cosignatures,
+    parse_add_checkpoint,
+    parse_cosignatures,
+)
 from tallystick.proof._anchors import (
     AnchorClaim,
     AnchorReading,
@@ -21,7 +29,7 @@ from tallystick.proof._anchors import (
 )
 from tallystick.proof._authors import sign_as_author, verify_author
 from tallystick.proof._bundles import Bundle, format_bundle, parse_bundle, read_bundle, verify_bundle
-from tallystick.proof._cards import Card, fingerprint, parse_card, verify_cards
+from tallystick.proof._cards import Card, fingerprint, log_key_at, parse_card, verify_cards
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, verify_checkpoint
 from tallystick.proof._commitments import (
     commit_bytes,
@@ -44,7 +52,13 @@ from tallystick.proof._encoding import (
     parse_json,
 )
 from tallystick.proof._files import File, Files, OsFiles, read_whole, write_atomically
-from tallystick.proof._forks import FORK_FORMAT, compare_receipts, explain_fork, fork_of_receipts
+from tallystick.proof._forks import (
+    FORK_FORMAT,
+    compare_receipts,
+    explain_fork,
+    fork_of_checkpoints,
+    fork_of_receipts,
+)
 from tallystick.proof._journal import Draft, Entry, Journal
 from tallystick.proof._keccak import keccak256
 from tallystick.proof._keys import (
@@ -87,18 +101,21 @@ from tallystick.proof._policies import (
 from tallystick.proof._receipts import Receipt, format_receipt, parse_receipt
 from tallystick.proof._recovery import Rehashed
 from tallystick.proof._statements import PayloadRef, Statement, format_statement, parse_statement
-from tallystick.proof._tiles import export_tiles, tile_path
+from tallystick.proof._tile_trees import TileTree, parse_entry_bundle
+from tallystick.proof._tiles import export_tiles, parse_tile_path, read_tile, tile_path
 from tallystick.proof._trace import Hop, HopCheck, HopStanding, Resolve, Traced, trace
 from tallystick.proof._typed_data import chain_address, typed_data_digest, verify_typed_data
 from tallystick.proof._verification import Line, Report, Standing, journal_id, verify
 from tallystick.proof._witnesses import Witness, add_cosignatures
 
 __all__ = [
+    "ADD_CHECKPOINT_LIMIT",
     "ASKS",
     "COSIGNATURE",
     "ED25519",
     "FORK_FORMAT",
     "STANDARD_KINDS",
+    "AddCheckpoint",
     "AnchorClaim",
     "AnchorPolicy",
     "AnchorReading",
@@ -141,6 +158,7 @@ __all__ = [
     "Signer",
     "Standing",
     "Statement",
+    "TileTree",
     "Traced",
     "Witness",
     "WitnessPolicy",
@@ -161,9 +179,12 @@ __all__ = [
     "export_tiles",
     "fingerprint",
     "flatten",
+    "fork_of_checkpoints",
     "fork_of_receipts",
+    "format_add_checkpoint",
     "format_anchor",
     "format_bundle",
+    "format_cosignatures",
     "format_did_key",
     "format_json",
     "format_note",
@@ -173,21 +194,27 @@ __all__ = [
     "journal_id",
     "keccak256",
     "leaf_hash",
+    "log_key_at",
     "new_secret",
     "node_hash",
     "open_fields",
+    "parse_add_checkpoint",
     "parse_anchor",
     "parse_bundle",
     "parse_card",
     "parse_checkpoint",
+    "parse_cosignatures",
     "parse_did_key",
+    "parse_entry_bundle",
     "parse_json",
     "parse_note",
     "parse_policy",
     "parse_receipt",
     "parse_statement",
+    "parse_tile_path",
     "public_key_of",
     "read_bundle",
+    "read_tile",
     "read_whole",
     "root_of",
     "sign_as_author",

@@ -10,21 +10,33 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from tallystick.errors import DamagedError, DisposedError, NoteError, NotFoundError, RollbackError
+from tallystick.errors import (
+    DamagedError,
+    DisposedError,
+    EncodingError,
+    NoteError,
+    NotFoundError,
+    RollbackError,
+)
 from tallystick.proof._checkpoints import parse_checkpoint
 from tallystick.proof._files import Files, OsFiles, make_directories, read_whole, write_atomically
 from tallystick.proof._hashes import REBUILD, missing_hash
 from tallystick.proof._journal import Journal
 from tallystick.proof._merkle import HASH_SIZE, root_of
 
-__all__ = ["export_tiles", "tile_path"]
+__all__ = ["export_tiles", "parse_tile_path", "read_tile", "tile_path"]
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 256  # hashes, or entries of a bundle
 PUBLIC = 0o644
 _NOTE_LIMIT = 64 * 1024  # bytes
+_LEVELS = 8  # of tiles: 2^64 leaves
+_spelled = re.compile(
+    r"tile/(?P<level>entries|[0-9])/(?P<groups>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+).fullmatch
 
 
 def tile_path(level: int | str, index: int, width: int = TILE_WIDTH) -> str:
@@ -45,6 +57,55 @@ def tile_path(level: int | str, index: int, width: int = TILE_WIDTH) -> str:
         groups.insert(0, f"x{index % 1000:03}")
     path = f"tile/{level}/{'/'.join(groups)}"
     return path if width == TILE_WIDTH else f"{path}.p/{width}"
+
+
+def parse_tile_path(path: str) -> tuple[int | str, int, int]:
+    """Read a tile's path, exactly as `tile_path` spells it.
+
+    Returns:
+        Level (or ``entries``), number, width.
+
+    Raises:
+        EncodingError: any other spelling.
+    """
+    found = _spelled(path)
+    if found is None:
+        raise EncodingError("a tile's path must be tile/<level>/<number>, or that and .p/<width>")
+    level: int | str = found["level"] if found["level"] == "entries" else int(found["level"])
+    index = int(found["groups"].replace("/", "").replace("x", ""))
+    width = int(found["width"] or TILE_WIDTH)
+    if (level != "entries" and int(level) >= _LEVELS) or tile_path(level, index, width) != path:
+        raise EncodingError(
+            "a tile's path must have one spelling: no leading groups of zeroes, width below 256"
+        )
+    return level, index, width
+
+
+def read_tile(journal: Journal, level: int | str, index: int, width: int = TILE_WIDTH) -> bytes:
+    """Return one tile of a journal: hashes, or entries of a bundle.
+
+    Args:
+        journal: whose.
+        level: 0 for the leaves' hashes, or ``entries``.
+        index: number of the tile in its level.
+        width: hashes or entries in it, 1 to 256; any that the journal has ever filled.
+
+    Raises:
+        NotFoundError: the journal is shorter.
+        DisposedError: entries that were disposed of are asked for.
+        DamagedError: what is stored is not what was signed.
+    """
+    of_entries = isinstance(level, str)
+    filled = journal.size if isinstance(level, str) else journal.size >> (TILE_HEIGHT * level)
+    start = index * TILE_WIDTH
+    if not 1 <= width <= TILE_WIDTH or start + width > filled:
+        raise NotFoundError("the journal has no such tile yet")
+    if not of_entries:
+        return b"".join(_hashes(journal, int(level), index, width))
+    if journal.is_disposed(start):
+        raise DisposedError("these entries were disposed of", hint="hash tiles are whole: proofs go on")
+    entries = journal.entries(start, start + width)
+    return b"".join(len(entry.bytes).to_bytes(2, "big") + entry.bytes for entry in entries)
 
 
 def export_tiles(

@@ -1,4 +1,4 @@
-"""The HTTP interface of a node: today the fraud service. It translates, it never decides.
+"""The HTTP interface of a node: its journal and witness, and the fraud service. It translates, it never decides.
 
 The door opens on the base install: names load when they are first asked for, and a name whose part is not installed
 raises ``MissingExtraError`` with the line to type.
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._app import create_app
     from ._control import add_control
+    from ._journal_app import create_journal_app
+    from ._journal_service import JournalService, JournalStanding
     from ._keys import ROLES, ApiKey, Keys
     from ._running import Served, serve
     from ._service import FraudService, Standing
@@ -21,12 +23,15 @@ __all__ = [
     "ROLES",
     "ApiKey",
     "FraudService",
+    "JournalService",
+    "JournalStanding",
     "Keys",
     "Served",
     "ServerSettings",
     "Standing",
     "add_control",
     "create_app",
+    "create_journal_app",
     "serve",
 ]
 
@@ -35,12 +40,15 @@ _PLACES = {
     "ROLES": "_keys",
     "ApiKey": "_keys",
     "FraudService": "_service",
+    "JournalService": "_journal_service",
+    "JournalStanding": "_journal_service",
     "Keys": "_keys",
     "Served": "_running",
     "ServerSettings": "_settings",
     "Standing": "_service",
     "add_control": "_control",
     "create_app": "_app",
+    "create_journal_app": "_journal_app",
     "serve": "_running",
 }
 _EXTRA = frozenset({"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"})

@@ -1,0 +1,201 @@
+"""What a party shows of its journal to others, and what it does for theirs: the part behind the HTTP interface.
+
+- Tiles of hashes and the checkpoint are anybody's. Entries and receipts are not: the interface asks for a key.
+- A head is shown only when it is durable; a node that is open for reading beside its writer sees what is durable.
+- Only parties whose card was imported are witnessed. The witness's state is on the disk before a line leaves, and a
+  head that contradicts it is kept with the one before, as evidence that convicts its author.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tallystick.errors import ForkError, NotFoundError
+from tallystick.node import CardFile, Node, Peers, format_card_file, parse_card_file
+from tallystick.proof import (
+    Checkpoint,
+    OsFiles,
+    Receipt,
+    Witness,
+    format_cosignatures,
+    parse_add_checkpoint,
+    parse_checkpoint,
+    parse_tile_path,
+    read_tile,
+    write_atomically,
+)
+
+__all__ = ["JournalService", "JournalStanding"]
+
+EVIDENCE: Final = "evidence"  # directory of a workspace
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStanding:
+    """How a node stands towards others.
+
+    Args:
+        statements: size of the journal's newest head.
+        anchored: size of the last anchored head; 0 for none.
+        witnessed: size of the best cosigned head; 0 for none.
+        peers: parties that are known.
+        forks: files of evidence that this node holds.
+    """
+
+    statements: int
+    anchored: int
+    witnessed: int
+    peers: int
+    forks: int
+
+
+class JournalService:
+    """One node towards other members; safe for threads.
+
+    Args:
+        node: open to write, or for reading beside the process that writes.
+        witness: what cosigns; that of the node's workspace when None.
+    """
+
+    def __init__(self, node: Node, *, witness: Witness | None = None) -> None:
+        self.node = node
+        # The state file has its own lock between processes, so a node that only reads its journal may witness too.
+        self.witness = witness or Witness(node.party, node.workspace.witness, clock=node.clock)
+        self.evidence = node.workspace.path / EVIDENCE
+        # What another process appends is taken up by whoever asks next; meanwhile nobody else may read.
+        self._lock = threading.RLock()
+        self._peers = node.peers
+
+    # -- the journal ---------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the newest durable head, with the witnesses' lines when it has any."""
+        with self._lock:
+            head = self.node.journal.refresh()
+            note = self.node.journal.cosigned()
+        if note is not None:
+            cosigned = parse_checkpoint(note)
+            if cosigned.head == head.head:
+                return cosigned
+        return head
+
+    def tile(self, path: str) -> bytes:
+        """Return a tile by its path.
+
+        Raises:
+            EncodingError: no tile's path.
+            NotFoundError: the journal is shorter.
+            DisposedError: entries are asked for that were disposed of.
+        """
+        level, index, width = parse_tile_path(path)
+        with self._lock:
+            return read_tile(self.node.journal, level, index, width)
+
+    def receipt(self, statement: str, *, disclose: Sequence[str] | None = None) -> Receipt:
+        """Make a receipt; see `Evidence.receipt`."""
+        with self._lock:
+            self.node.journal.refresh()
+            return self.node.receipt(statement, disclose=disclose)
+
+    def card(self) -> bytes:
+        """Return the party's cards as a file."""
+        return format_card_file(self.node.party.cards)
+
+    # -- other members' journals ---------------------------------------------------------------------------
+
+    def add_card(self, data: bytes) -> bool:
+        """Keep newer cards of a party that is known; a stranger's are for people to compare.
+
+        Returns:
+            Whether anything was new.
+
+        Raises:
+            NotFoundError: a stranger's.
+            CardError: they do not continue the cards that are known.
+        """
+        peer = parse_card_file(data)
+        with self._lock:
+            self._known(peer.origin)
+            return self._peers.add(peer)
+
+    def add_checkpoint(self, data: bytes) -> bytes:
+        """Witness another member's head (C2SP tlog-witness).
+
+        Returns:
+            This party's signature line.
+
+        Raises:
+            EncodingError: the ask is none.
+            NotFoundError: a party that is not known.
+            CardError, NoteError: not signed by the journal's key.
+            WitnessConflictError: another size was seen; ForkError: another root at that size.
+            ProofError: the head does not follow what was seen.
+        """
+        ask = parse_add_checkpoint(data)
+        cards = self._known(ask.checkpoint.origin).cards
+        try:
+            line = self.witness.cosign(
+                ask.checkpoint.note, cards=cards, old_size=ask.old_size, proof=ask.proof
+            )
+        except ForkError as error:
+            self.keep_evidence(ask.checkpoint, error.evidence)
+            raise
+        return format_cosignatures(ask.checkpoint, [line])
+
+    def _known(self, origin: str) -> CardFile:
+        with self._lock:
+            if not any(peer.origin == origin for peer in self._peers):
+                self._peers = Peers(self.node.workspace.peers)  # somebody may have imported it meanwhile
+            for peer in self._peers:
+                if peer.origin == origin:
+                    return peer
+        raise NotFoundError(
+            "this party is not known here", hint="its card is imported by hand: `tallystick card import`"
+        )
+
+    def keep_evidence(self, checkpoint: Checkpoint, evidence: bytes) -> Path:
+        """Keep a file of evidence; the same fork is kept once."""
+        name = f"fork-{_short(checkpoint.origin)}-{checkpoint.size}-{checkpoint.root[:8].hex()}.json"
+        self.evidence.mkdir(parents=True, exist_ok=True)
+        path = self.evidence / name
+        if not path.exists():
+            write_atomically(OsFiles(), path, evidence + b"\n", mode=0o600)
+        return path
+
+    def seen(self, origin_sha256: str) -> bytes:
+        """Return the head that this witness remembers of a journal, as its log signed it.
+
+        Two members who compare what they were shown find a log that shows two histories.
+
+        Raises:
+            NotFoundError: nothing was seen of it.
+        """
+        for peer in self._peers:
+            if hashlib.sha256(peer.origin.encode()).hexdigest() == origin_sha256:
+                head = self.witness.head(peer.origin)
+                if head is not None:
+                    return head.note
+        raise NotFoundError("this witness has seen no head of such a journal")
+
+    def standing(self) -> JournalStanding:
+        """Say how the node stands."""
+        with self._lock:
+            head = self.node.journal.refresh()
+            note = self.node.journal.cosigned()
+            claims = self.node.claims
+        return JournalStanding(
+            statements=head.size,
+            anchored=claims[-1].size if claims else 0,
+            witnessed=parse_checkpoint(note).size if note else 0,
+            peers=len(self._peers),
+            forks=len(list(self.evidence.glob("fork-*.json"))) if self.evidence.is_dir() else 0,
+        )
+
+
+def _short(origin: str) -> str:
+    return hashlib.sha256(origin.encode()).hexdigest()[:16]
