@@ -11,6 +11,11 @@ __all__ = ["app"]
 _HERE = "tallystick.cli"
 # Command -> module; imported when it is used.
 COMMANDS = {
+    "build": f"{_HERE}._network_run",
+    "new": f"{_HERE}._network_run",
+    "up": f"{_HERE}._network_run",
+    "down": f"{_HERE}._network_run",
+    "status": f"{_HERE}._network_run",
     "join": f"{_HERE}._network_join",
     "assemble": f"{_HERE}._network_join",
     "attach": f"{_HERE}._network_join",
