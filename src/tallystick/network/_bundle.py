@@ -244,12 +244,13 @@ def make_bundle(
             f"a network that runs here is cosmos with chain id 262144, got {engine!r} with {chain_id}",
             hint="the chain id is fixed in the engine's binary",
         )
+    bears = borne if faults is None else faults
     terms = NetworkTerms(
         chain_id=chain_id,
         block_time_ms=max(100, round(block_time_s * 1000) - _OVERHEAD_MS),
-        faulty=borne if faults is None else faults,
+        faulty=bears,
         stake=_STAKE,
-        spare=_SPARE,
+        spare=min(_SPARE, _STAKE // (2 * bears + 1)),
     )
     binary = binary or find_engine()
     if path.exists() and any(path.iterdir()):
