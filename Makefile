@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test pilot contracts bench docs dist
+.PHONY: help setup check test network pilot contracts bench docs dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ check: setup ## lint, format, types, import rules
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest --verbosity=0
+
+network: setup ## build the engine of a consortium's network, once (minutes; needs a C compiler)
+	$(BIN)/tallystick network build
 
 pilot: ## four hospitals on one laptop, end to end (installs only what this needs)
 	@$(SETUP) pilot

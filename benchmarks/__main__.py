@@ -47,6 +47,8 @@ BENCHES = {
     "fraud-precision": ("fraud_quality", "precision"),
     "fraud-consortium": ("fraud_quality", "consortium"),
     "fraud-lookup": ("fraud_sharing", "fraud_lookup"),
+    "network-follow": ("network_follow", "network_follow"),
+    "network-up": ("network_up", "network_up"),
     "network-throughput": ("network_throughput", "network_throughput"),
     "network-final": ("network_throughput", "network_final"),
 }
