@@ -98,6 +98,9 @@ def oracle(
     columns: Annotated[
         str, typer.Option("--columns", help="Its columns of other names: lot=A,time=B,temperature=C.")
     ] = "",
+    network: Annotated[
+        bool, typer.Option("--network", help="Four validators, one of them killed; `make network` first.")
+    ] = False,
 ) -> None:
     """Let a contract release, hold back and pay for vaccine lots by the answer of seven oracle nodes.
 
@@ -114,6 +117,8 @@ def oracle(
         seed=seed,
         data=data,
         columns=columns,
+        network=network,
+        on_progress=out.status,
     )
     _show_levels(out, summary)
     _show_forgeries(out, summary)

@@ -123,7 +123,9 @@ class NetworkGround:
                 hint="with f liars, f + 1 endpoints of different members must agree",
             )
         self._profiles, self._treasury, self._fuel = dict(profiles), treasury, fuel
-        self.endpoints = tuple(Endpoint(name, profile.urls[0]) for name, profile in profiles.items())
+        # Members may share a node: it has one voice.
+        owners = {profile.urls[0]: name for name, profile in reversed(profiles.items())}
+        self.endpoints = tuple(Endpoint(name, url) for url, name in reversed(owners.items()))
         self.need = faulty + 1
 
     def profile(self, member: str) -> Profile:

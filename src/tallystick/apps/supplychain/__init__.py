@@ -26,7 +26,8 @@ def _pilot(**options: Any) -> Any:
     from tallystick.apps.supplychain._pilot import PilotOptions, run_pilot
 
     on_step = options.pop("on_step", lambda _step: None)
-    return run_pilot(PilotOptions(**options), on_step=on_step)
+    on_progress = options.pop("on_progress", lambda _line: None)
+    return run_pilot(PilotOptions(**options), on_step=on_step, on_progress=on_progress)
 
 
 APP = App(

@@ -10,15 +10,15 @@ from typing import Final, Self
 from tallystick.apps.pilots import PASSPHRASE
 from tallystick.chain import Account, Call, Mined, Outbox
 from tallystick.decisions import Oracle, Panel
-from tallystick.node import Consortium, Node
+from tallystick.node import Consortium, Ground, Node
 from tallystick.proof import STANDARD_KINDS
 
 from ._kinds import KINDS
 from ._shipments import Shipments
 
 __all__ = [
-    "BOND", "CARRIER", "COIN", "INSPECTORATE", "MAKER", "OFFICE", "ORACLES", "PHARMACY", "STEP_BLOCKS", "STEP_S",
-    "WATCH", "WINDOW_BLOCKS", "WINDOW_S", "Cast",
+    "BOND", "CARRIER", "COIN", "INSPECTORATE", "MAKER", "OFFICE", "ORACLES", "PARTIES", "PHARMACY", "STEP_BLOCKS",
+    "STEP_S", "WATCH", "WINDOW_BLOCKS", "WINDOW_S", "Cast",
 ]  # fmt: skip
 
 MAKER: Final = "Vaccine Maker"
@@ -37,20 +37,22 @@ QUORUM: Final = 5
 OPTIMISTIC_NEED: Final = 4
 STEP_S, STEP_BLOCKS = 120, 3
 WINDOW_S, WINDOW_BLOCKS = 600, 5
+PARTIES: Final = (MAKER, CARRIER, PHARMACY, OFFICE, INSPECTORATE, WATCH, *ORACLES)
 
 
 class Cast:
     """All parties of a pilot, and what they share; closed by ``with``.
 
     Args:
-        directory: holds the workspaces and the chain.
+        directory: holds the workspaces and the embedded chain.
+        ground: where the chain stands; embedded when None.
     """
 
-    def __init__(self, directory: Path) -> None:
-        names = (MAKER, CARRIER, PHARMACY, OFFICE, INSPECTORATE, WATCH, *ORACLES)
+    def __init__(self, directory: Path, *, ground: Ground | None = None) -> None:
         self.consortium = Consortium(
-            names,
+            PARTIES,
             directory=directory,
+            ground=ground,
             passphrase=PASSPHRASE,
             heads=directory / "heads",
             kinds=STANDARD_KINDS.extended(KINDS),
@@ -58,7 +60,7 @@ class Cast:
         self._outboxes = ExitStack()
         self._open: dict[str, Outbox] = {}
         self.chain = self.consortium.chain
-        self.nodes: dict[str, Node] = dict(zip(names, self.consortium.nodes, strict=True))
+        self.nodes: dict[str, Node] = dict(zip(PARTIES, self.consortium.nodes, strict=True))
         self.accounts = {name: Account(node.party.secret("chain")) for name, node in self.nodes.items()}
 
     def found(self) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from typing import Any, Final
 from tallystick.apps.pilots import (
     PASSPHRASE,
     Evidence,
+    PilotNetwork,
     Step,
     Steps,
     forge,
@@ -49,7 +51,7 @@ from ._lots import Chosen, choose, ship, without_assay
 from ._model import GATE, NAME, Learned, learn
 from ._nodes import Nodes
 from ._own_readings import load_readings, parse_mapping
-from ._parties import CARRIER, INSPECTORATE, MAKER, OFFICE, ORACLES, PHARMACY, Cast
+from ._parties import CARRIER, INSPECTORATE, MAKER, OFFICE, ORACLES, PARTIES, PHARMACY, Cast
 from ._readings import Trip
 from ._report import build
 from ._shipments import LotState
@@ -75,6 +77,7 @@ class PilotOptions:
         seed: of everything that is simulated.
         data: the user's own readings.
         columns: their columns of other names, such as ``lot=Batch,temperature=T``.
+        network: run on four validators, of which one is killed, instead of the embedded chain.
     """
 
     out: Path = Path("tallystick-oracle-pilot")
@@ -82,16 +85,21 @@ class PilotOptions:
     seed: int = 0
     data: Path | None = None
     columns: str = ""
+    network: bool = False
 
 
 def run_pilot(
-    options: PilotOptions, *, on_step: Callable[[Step], None] = lambda _step: None
+    options: PilotOptions,
+    *,
+    on_step: Callable[[Step], None] = lambda _step: None,
+    on_progress: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Any]:
     """Run the whole pilot.
 
     Args:
         options: what is asked for.
         on_step: called after every step.
+        on_progress: called with how a long step goes.
 
     Returns:
         The summary, as it stands in `summary.json`.
@@ -112,7 +120,11 @@ def run_pilot(
     # A watcher warns of a wrong answer; here that is a step of the story, told by the step itself.
     logging.getLogger("tallystick.decisions").addHandler(logging.NullHandler())
     make_place(options.out, name="oracle", force=options.force, data=options.data)
-    return _Pilot(options, trips, on_step).run()
+    run = _Pilot(options, trips, on_step)
+    if not options.network:
+        return run.run(None)
+    with PilotNetwork(options.out / "network", PARTIES, tell=on_progress) as network:
+        return run.run(network)
 
 
 class _Pilot:
@@ -126,22 +138,25 @@ class _Pilot:
         self.step = self.steps.step
         self.summary: dict[str, Any] = {"v": 1, "seed": options.seed, "version": version("tallystick")}
 
-    def run(self) -> dict[str, Any]:
+    def run(self, network: PilotNetwork | None) -> dict[str, Any]:
         write_atomically(OsFiles(), self.out / "passphrase.txt", f"{PASSPHRASE}\n".encode())  # mode 0600
         self._learn()
-        with Cast(self.out) as cast:
+        with Cast(self.out, ground=network.ground if network else None) as cast:
             self._found(cast)
             self._travel(cast)
             shipping = Shipping(
                 cast, self.nodes, self.stating, model=self.learned.model, threshold=self.learned.threshold
             )
             self._levels(cast, shipping)
-            self._decide(shipping)
+            with network.killed(CARRIER) if network else nullcontext():
+                self._decide(shipping)
             self._money(cast)
             cast.close_outboxes()
             self._witness(cast)
             self._prove(cast)
             self._forge(cast)
+            if network:
+                self.summary["network"] = network.summary()
         with self.step("report") as say:
             self.summary["made_at"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
             self.summary["steps"] = self.steps.as_list()
@@ -307,6 +322,7 @@ class _Pilot:
                 "contract": settings.anchors,
                 "id": cast.chain.chain_id,
                 "journals": len(nodes),
+                "local": cast.consortium.ground.local,
                 "oracle": cast.oracle.address,
                 "shipments": cast.shipments.address,
                 "statements": statements,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tallystick.apps.pilots import evidence_section, trace_tree
+from tallystick.apps.pilots import LABEL, evidence_section, network_section, trace_tree
 from tallystick.report import Amounts, Bar, Course, Figure, Grid, Points, Report, Section
 
 __all__ = ["build"]
@@ -29,7 +29,15 @@ def build(summary: Data) -> Report:
     Args:
         summary: as `run_pilot` makes it.
     """
-    sections = [_levels(summary), _lots(summary), _back(summary), evidence_section(summary), _next(summary)]
+    network = network_section(summary["network"]) if summary.get("network") else None
+    sections = [
+        _levels(summary),
+        _lots(summary),
+        _back(summary),
+        evidence_section(summary),
+        network,
+        _next(summary),
+    ]
     return Report(
         title="Tallystick pilot: a cold chain decides by itself · SIMULATED lots and model"
         if not summary["data"]["own"]
@@ -284,7 +292,7 @@ def _payments(summary: Data) -> Grid:
         header=("who", "coins"),
         rows=[(name, _coins(int(wei))) for name, wei in summary["paid"].items()],
         numeric=frozenset({1}),
-        caption="Native currency of the embedded chain, of no value. What is in quarantine stays under escrow.",
+        caption="Native currency of the pilot's chain, of no value. What is in quarantine stays under escrow.",
     )
 
 
@@ -321,7 +329,9 @@ def _next(summary: Data) -> Section:
     simulated = [
         "The lots the model learned from, and their loss of potency, are SIMULATED: no medicine may be released by it.",
         "A lot that nobody opened the input of can be shown to nobody: keep the openings.",
-        "The chain is embedded and run by one operator: what stands there is that operator's claim.",
+        "The chain is embedded and run by one operator: what stands there is that operator's claim."
+        if summary["chain"]["local"]
+        else "Four validators ran on this machine: its operator could have made all of it up.",
     ]
     if summary["data"]["own"]:
         simulated.insert(
@@ -349,7 +359,7 @@ def _footer(summary: Data) -> str:
             f"made {summary['made_at']}",
             (
                 f"chain {chain['id']}, Oracle {chain['oracle']}, Shipments {chain['shipments']}, anchors {chain['contract']} "
-                "(the embedded chain: claimed by its operator)"
+                + ("(the embedded chain: claimed by its operator)" if chain["local"] else f"({LABEL})")
             ),
             f"model coldchain, SHA-256 {summary['model']['hash']}",
         ]
