@@ -11,6 +11,7 @@ from ._anchoring import Anchoring, anchor_policy
 from ._attesting import ANCHOR_NOTE
 from ._backups import BackedUp, ask_chain, backup, restore
 from ._consortium import Consortium, make_policy
+from ._evidence_files import evidence_files, keep_evidence
 from ._fitting import FAMILIES, fit
 from ._founding import found, found_models, found_oracle, seat_of
 from ._grounds import EmbeddedGround, Ground, NetworkGround
@@ -18,6 +19,7 @@ from ._judging import Judged
 from ._membership import Membership
 from ._migrating import Moved, found_elsewhere, migrate, moving_to
 from ._models import OwnModels
+from ._monitor import Monitor, Sighting
 from ._node import Node
 from ._oracle import OracleDealings
 from ._passphrase import passphrase_given
@@ -45,6 +47,7 @@ __all__ = [
     "Hold",
     "Judged",
     "Membership",
+    "Monitor",
     "Moved",
     "NetworkGround",
     "Node",
@@ -59,6 +62,7 @@ __all__ = [
     "RetentionSettings",
     "Rotated",
     "Settings",
+    "Sighting",
     "WitnessAnswer",
     "WitnessAsk",
     "Witnessed",
@@ -67,6 +71,7 @@ __all__ = [
     "ask_chain",
     "ask_witnesses",
     "backup",
+    "evidence_files",
     "fit",
     "format_ask",
     "format_card_file",
@@ -74,6 +79,7 @@ __all__ = [
     "found_elsewhere",
     "found_models",
     "found_oracle",
+    "keep_evidence",
     "make_policy",
     "migrate",
     "moving_to",

@@ -221,6 +221,28 @@ STANDARD_KINDS = Kinds(
             },
             "how good a model is",
         ),
+        Kind(
+            "log.checked",
+            {
+                "anchored": "count?",
+                "compared": "count",
+                "party": "text",
+                "root": "digest",
+                "since": "count",
+                "size": "count",
+            },
+            "another party's log was followed, and everything fitted",
+        ),
+        Kind(
+            "log.doubted",
+            {"party": "text", "size": "count", "what": "text"},
+            "another party's log did not fit what it showed before",
+        ),
+        Kind(
+            "log.forked",
+            {"evidence": "digest", "party": "text", "size": "count", "what": "text"},
+            "another party's log signed two histories",
+        ),
         Kind("model.approved", {"model": "digest"}, "a party approves another party's model"),
         Kind(
             "model.published",

@@ -12,14 +12,19 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from tallystick.errors import ForkError, NotFoundError
-from tallystick.node import CardFile, Node, Peers, format_card_file, parse_card_file
+from tallystick.node import (
+    CardFile,
+    Node,
+    Peers,
+    evidence_files,
+    format_card_file,
+    keep_evidence,
+    parse_card_file,
+)
 from tallystick.proof import (
     Checkpoint,
-    OsFiles,
     Receipt,
     Witness,
     format_cosignatures,
@@ -27,12 +32,9 @@ from tallystick.proof import (
     parse_checkpoint,
     parse_tile_path,
     read_tile,
-    write_atomically,
 )
 
 __all__ = ["JournalService", "JournalStanding"]
-
-EVIDENCE: Final = "evidence"  # directory of a workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,6 @@ class JournalService:
         self.node = node
         # The state file has its own lock between processes, so a node that only reads its journal may witness too.
         self.witness = witness or Witness(node.party, node.workspace.witness, clock=node.clock)
-        self.evidence = node.workspace.path / EVIDENCE
         # What another process appends is taken up by whoever asks next; meanwhile nobody else may read.
         self._lock = threading.RLock()
         self._peers = node.peers
@@ -143,7 +144,7 @@ class JournalService:
                 ask.checkpoint.note, cards=cards, old_size=ask.old_size, proof=ask.proof
             )
         except ForkError as error:
-            self.keep_evidence(ask.checkpoint, error.evidence)
+            keep_evidence(self.node.workspace, ask.checkpoint, error.evidence)
             raise
         return format_cosignatures(ask.checkpoint, [line])
 
@@ -157,15 +158,6 @@ class JournalService:
         raise NotFoundError(
             "this party is not known here", hint="its card is imported by hand: `tallystick card import`"
         )
-
-    def keep_evidence(self, checkpoint: Checkpoint, evidence: bytes) -> Path:
-        """Keep a file of evidence; the same fork is kept once."""
-        name = f"fork-{_short(checkpoint.origin)}-{checkpoint.size}-{checkpoint.root[:8].hex()}.json"
-        self.evidence.mkdir(parents=True, exist_ok=True)
-        path = self.evidence / name
-        if not path.exists():
-            write_atomically(OsFiles(), path, evidence + b"\n", mode=0o600)
-        return path
 
     def seen(self, origin_sha256: str) -> bytes:
         """Return the head that this witness remembers of a journal, as its log signed it.
@@ -193,9 +185,5 @@ class JournalService:
             anchored=claims[-1].size if claims else 0,
             witnessed=parse_checkpoint(note).size if note else 0,
             peers=len(self._peers),
-            forks=len(list(self.evidence.glob("fork-*.json"))) if self.evidence.is_dir() else 0,
+            forks=len(evidence_files(self.node.workspace)),
         )
-
-
-def _short(origin: str) -> str:
-    return hashlib.sha256(origin.encode()).hexdigest()[:16]
