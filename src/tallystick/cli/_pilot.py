@@ -158,6 +158,9 @@ def fraud(
     columns: Annotated[
         str, typer.Option("--columns", help="Which column is which field: amount=A,customer=B,currency==EUR.")
     ] = "",
+    network: Annotated[
+        bool, typer.Option("--network", help="Four validators, one of them killed; `make network` first.")
+    ] = False,
 ) -> None:
     """Three banks decide payments in real time, and catch together what none sees alone.
 
@@ -178,6 +181,7 @@ def fraud(
         payments=payments,
         data=data,
         columns=columns,
+        network=network,
     )
     _show_arms(out, summary)
     _show_forgeries(out, summary)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +20,7 @@ from tallystick.apps.fraud.deciding import Decision
 from tallystick.apps.pilots import (
     PASSPHRASE,
     Evidence,
+    PilotNetwork,
     Step,
     Steps,
     forge,
@@ -62,6 +63,7 @@ GATE: Final = Gate.of({"auroc": "0.6"})
 PERMIT: Final = "fraud prevention by the paying bank; payments and labels of its own customers"
 SHOWN: Final = 60  # alerts of each bank in the bundle
 LEAST: Final = 30_000
+SUPERVISOR: Final = "Supervisor"  # runs the fourth validator of a network, and is no bank
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class PilotOptions:
         payments: to replay; as many again are learned from.
         data: the user's own table of payments, in the order of time.
         columns: which column is which field, such as ``amount=Amount,customer=Account,fraud=Class``.
+        network: run on four validators, of which one is killed, instead of the embedded chain.
     """
 
     out: Path = Path("tallystick-fraud-pilot")
@@ -83,6 +86,7 @@ class PilotOptions:
     payments: int = 200_000
     data: Path | None = None
     columns: str = ""
+    network: bool = False
 
     def __post_init__(self) -> None:
         if self.columns and self.data is None:
@@ -117,7 +121,11 @@ def run_pilot(
     render(Report("", "", [Figure("", "")] * 3, []))
     logging.getLogger("tallystick.apps").addHandler(logging.NullHandler())
     make_place(options.out, name="fraud", force=options.force, data=options.data)
-    return _Pilot(options, on_step, on_progress).run()
+    run = _Pilot(options, on_step, on_progress)
+    if not options.network:
+        return run.run(None)
+    with PilotNetwork(options.out / "network", (*BANKS, SUPERVISOR), tell=on_progress) as network:
+        return run.run(network)
 
 
 class _Pilot:
@@ -131,12 +139,13 @@ class _Pilot:
         self.step = self.steps.step
         self.summary: dict[str, Any] = {"v": 1, "seed": options.seed, "version": version("tallystick")}
 
-    def run(self) -> dict[str, Any]:
+    def run(self, network: PilotNetwork | None) -> dict[str, Any]:
         write_atomically(OsFiles(), self.out / "passphrase.txt", f"{PASSPHRASE}\n".encode())  # mode 0600
         self._payments()
         with Consortium(
             BANKS,
             directory=self.out,
+            ground=network.ground if network else None,
             passphrase=PASSPHRASE,
             heads=self.out / "heads",
             kinds=STANDARD_KINDS.extended(KINDS),
@@ -149,10 +158,13 @@ class _Pilot:
                 self._replay()
                 self._compare()
                 self._review()
-                self._hold()
+                with network.killed(BANKS[1]) if network else nullcontext():
+                    self._hold()
                 self._witness()
             self._prove()
             self._forge()
+            if network:
+                self.summary["network"] = network.summary()
         with self.step("report") as say:
             self.summary["machine"] = processor()
             self.summary["made_at"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -391,6 +403,7 @@ class _Pilot:
                 "contract": settings.anchors,
                 "holds": self.held.contract,
                 "id": self.consortium.chain.chain_id,
+                "local": self.consortium.ground.local,
                 "journals": len(self.consortium.nodes),
                 "statements": statements,
             }
@@ -435,8 +448,6 @@ class _Pilot:
             say(f"decision to model, rules, data and permit; {again} hops computed again")
 
     def _forge(self) -> None:
-        from tallystick.chain import LocalChain, serve
-
         with self.step("tamper") as say:
             node = self.consortium.nodes[self.chosen_bank]
             model = node.receipt(self.shown.statement.links["model"][0], disclose=[])
@@ -450,9 +461,8 @@ class _Pilot:
                 mark=b'"leaves":"',
                 peers="banks",
             )
-            assert isinstance(self.consortium.chain.provider, LocalChain)
-            with serve(self.consortium.chain.provider, port=0) as served:
-                found = forge(evidence, self.out / "forged", self.out / "policy.json", rpc=served.url)
+            with self.consortium.offered() as url:
+                found = forge(evidence, self.out / "forged", self.out / "policy.json", rpc=url)
             self.summary["forgeries"] = found
             caught = sum(item["caught"] for item in found)
             names = ", ".join(item["name"] for item in found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tallystick.apps.pilots import evidence_section, trace_tree
+from tallystick.apps.pilots import LABEL, evidence_section, network_section, trace_tree
 from tallystick.report import (
     Amounts,
     Bar,
@@ -48,6 +48,7 @@ def build(summary: Data) -> Report:
         _one(summary),
         _shared(summary),
         evidence_section(summary),
+        network_section(summary["network"]) if summary.get("network") else None,
         _next(summary),
     ]
     whose = "your payments" if summary["data"]["own"] else "SIMULATED payments"
@@ -338,7 +339,9 @@ def _next(summary: Data) -> Section:
     limits = [
         "A member that has a payment to an account can test that account: that is what the list is for. Limits and counts make mass testing visible.",
         "Two customers of a dishonest bank are enough to list a payee. Who reported is stated, and a dispute removes it.",
-        "The chain is embedded and run by one operator: what stands there is that operator's claim.",
+        "The chain is embedded and run by one operator: what stands there is that operator's claim."
+        if summary["chain"]["local"]
+        else "Four validators ran on this machine: its operator could have made all of it up.",
         "Thresholds for the comparison are set in hindsight, alike for every case.",
     ]
     if data["own"]:
@@ -367,6 +370,7 @@ def _footer(summary: Data) -> str:
             f"Tallystick {summary['version']}",
             f"made {summary['made_at']}",
             f"seed {summary['seed']}",
-            f"chain {chain['id']}, anchors {chain['contract']}, Holds {chain['holds']} (the embedded chain: claimed by its operator)",
+            f"chain {chain['id']}, anchors {chain['contract']}, Holds {chain['holds']} "
+            + ("(the embedded chain: claimed by its operator)" if chain["local"] else f"({LABEL})"),
         ]
     )
