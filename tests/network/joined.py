@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tallystick.network._parts import NetworkPart, NetworkTerms
 from tallystick.network._validators import validators
 from tallystick.proof import Card, system_clock
 
+_given: set[int] = set()  # to nodes that may not listen yet
+
 
 def free_ports() -> JoinedPorts:
     """Ports that nobody has right now: one block of eight."""
@@ -26,7 +29,9 @@ def free_ports() -> JoinedPorts:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             base = probe.getsockname()[1]
-        if base < 65000 and all(_free(base + step) for step in range(6)):
+        block = range(base, base + 6)
+        if base < 65000 and not _given & set(block) and all(_free(port) for port in block):
+            _given.update(block)
             return JoinedPorts(p2p=base, rpc=base + 1, comet=base + 4)
 
 
@@ -58,7 +63,12 @@ class Joined:
         return self.directory / name
 
     def join(
-        self, name: str, *, terms: NetworkTerms | None = None, cards: Sequence[Card] = ()
+        self,
+        name: str,
+        *,
+        terms: NetworkTerms | None = None,
+        cards: Sequence[Card] = (),
+        ports: JoinedPorts | None = None,
     ) -> NetworkPart:
         return join(
             self.home(name),
@@ -67,9 +77,19 @@ class Joined:
             engine=self.engine,
             clock=system_clock,
             terms=terms,
-            ports=free_ports(),
+            ports=ports or free_ports(),
             cards=cards,
         )
+
+    def join_all(self, names: Sequence[str], cards: Mapping[str, Sequence[Card]]) -> None:
+        """Join several at once: the engine needs some seconds for each."""
+        places = [free_ports() for _ in names]
+        with ThreadPoolExecutor(2) as pool:
+            made = [
+                pool.submit(self.join, name, cards=cards[name], ports=ports)
+                for name, ports in zip(names, places, strict=True)
+            ]
+            self.parts = [one.result() for one in made]
 
     def assemble(self) -> None:
         self.hash = preview(self.parts, engine=self.engine).hash

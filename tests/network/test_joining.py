@@ -48,8 +48,7 @@ def joined(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[J
     """Four members who joined one by one and assembled; nothing runs yet."""
     made = Joined(tmp_path_factory.mktemp("joined"), engine)
     try:
-        for name in NAMES:
-            made.parts.append(made.join(name, cards=Party.create(name).cards))
+        made.join_all(NAMES, {name: Party.create(name).cards for name in NAMES})
         made.assemble()
         yield made
     finally:
@@ -208,7 +207,9 @@ def test_a_fifth_validator_joins_the_running_network_and_one_is_removed(running:
 
 def test_a_workspace_moves_from_the_embedded_chain_to_the_network(running: Joined, tmp_path: Path) -> None:
     embedded = Profile("chain", path=tmp_path / "embedded.chain")
-    there = Profile("chain", urls=(running.rpc("bank-a"),), chain_id=262144)
+    whose = ("bank-a", "bank-c")
+    urls = tuple(running.rpc(name) for name in whose)
+    there = Profile("chain", urls=urls, members=whose, agree=2, chain_id=262144)
     with Node.init(tmp_path / "a", name="Bank A", passphrase="correct horse", scrypt_n=2**4) as node:
         own = [CardFile(node.party.cards)]
         with connect(embedded, create=True) as chain:
