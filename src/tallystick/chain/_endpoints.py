@@ -50,7 +50,7 @@ class EndpointReport:
     left_alone_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Endpoint:
     """An endpoint and what this process knows of it.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -161,6 +161,7 @@ class Gathering:
     ) -> tuple[list[Said], bool]:
         rest, said, lagging = deque(line), [], False  # type: ignore[var-annotated]
         waiting: dict[Future[dict[str, Any] | None], Endpoint] = {}
+        late: list[Endpoint] = []
         while not enough(said, False):
             while rest and (len(waiting) + len(said) < first or not waiting):
                 endpoint = rest.popleft()
@@ -172,18 +173,25 @@ class Gathering:
                 endpoint, answer = waiting.pop(future), future.result()
                 if answer is not None:
                     said.append(Said(endpoint.place, endpoint.member, answer, meaning(method, answer)))
+                    if endpoint not in late:
+                        late = self._slow(late, waiting.values())
                 lagging = lagging or (answer is None and not endpoint.left_alone)
             if not done:
-                self._slow(waiting.values())
+                late = list(waiting.values())
+                if said:
+                    late = self._slow(late, late)
                 if enough(said, True) or (not rest and self._monotonic() >= deadline):
                     break
                 first += 1
         return sorted(said, key=lambda one: one.endpoint), lagging
 
-    def _slow(self, waiting: Any) -> None:
-        for endpoint in list(waiting):
-            if endpoint.strike("slow", SLOW_STRIKES):
+    def _slow(self, late: Sequence[Endpoint], waiting: Iterable[Endpoint]) -> list[Endpoint]:
+        """Count those as slow who still owe an answer that another gave sooner; a heavy question is nobody's fault."""
+        still = list(waiting)
+        for endpoint in late:
+            if endpoint in still and endpoint.strike("slow", SLOW_STRIKES):
                 self.leave(endpoint.place, "slow", f"no answer within {COMPANY_AFTER_S:g} s")
+        return []
 
     def _try(self, endpoint: Endpoint, method: str, params: list[Any], floor: int) -> dict[str, Any] | None:
         """Ask one endpoint; None when it does not answer, is of another chain or stands below the floor."""

@@ -80,6 +80,17 @@ def test_a_slow_endpoint_gets_company_and_is_named_in_the_end() -> None:
         assert ("a", "slow") in reasons(chain)
 
 
+@pytest.mark.slow
+def test_a_heavy_question_makes_nobody_slow() -> None:
+    _, nodes = four()
+    with served(*nodes), reached(*nodes[:2], agree=2) as chain:
+        for node in nodes:
+            node.delay_s = 1.3
+        for _ in range(4):
+            chain.ask("eth_getBalance", ANYBODY, "0x5")
+        assert reasons(chain) == []
+
+
 def test_an_endpoint_on_another_chain_is_named_and_never_asked() -> None:
     _, nodes = four()
     nodes[0].chain = "two"
