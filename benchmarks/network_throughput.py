@@ -90,8 +90,7 @@ def network_final(scale: float = 1.0) -> list[Row]:
     from tallystick.node import CardFile, ChainSettings, Node, found
 
     with tempfile.TemporaryDirectory() as folder, _network(Path(folder) / "network") as (_, network):
-        names = tuple(member.name for member in network.bundle.members)
-        profile = replace(network.bundle.profile(), members=names, agree=2, wait_s=WAIT_S)
+        profile = replace(network.bundle.profile(), agree=2, wait_s=WAIT_S)
         with Node.init(Path(folder) / "a", name="A", passphrase="x", heads=Path(folder) / "heads") as node:
             funded(network.bundle, Account(node.party.secret("chain")).address, RICH)
             with connect(profile) as chain:
@@ -217,7 +216,9 @@ def _network(path: Path) -> Iterator[tuple[_Ground, Network]]:
         network.up()
         network.wait_height(2)
         profiles = [replace(network.bundle.profile(place), wait_s=WAIT_S) for place in range(4)]
-        chains = [stack.enter_context(connect(replace(one, urls=one.urls[:1]))) for one in profiles]
+        chains = [
+            stack.enter_context(connect(replace(one, urls=one.urls[:1], members=(), agree=1))) for one in profiles
+        ]
         payer = network.bundle.account(0)
         spare = stack.enter_context(Outbox(path / "spare.db", chains[0], account=payer))
 

@@ -170,16 +170,17 @@ class Handing:
 
     # -- gaps ---------------------------------------------------------------------------------------------
 
-    def missing(self, signed: list[Intent]) -> list[int]:
+    def missing(self, signed: list[Intent], *, used: int) -> list[int]:
         """Return the nonces of a believed gap below the lowest signed one; what was mined there goes again.
 
         Args:
             signed: ascending by nonce.
+            used: nonces of the account that were seen used before.
         """
         if not signed or signed[0].nonce is None:
             return []
         lowest = signed[0].nonce
-        present = max(self._chain.nonce(self._address), self._chain.nonce(self._address, "pending"))
+        present = used if lowest <= used else self._present()
         if lowest <= present:
             self._gap = None
             return []
@@ -199,6 +200,9 @@ class Handing:
                 with suppress(ChainUnreachableError, ChainError):
                     self._chain.send(variant.raw)
         return []
+
+    def _present(self) -> int:
+        return max(self._chain.nonce(self._address), self._chain.nonce(self._address, "pending"))
 
     def _is_behind(self) -> bool:
         if self._chain.is_local:

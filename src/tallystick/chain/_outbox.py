@@ -44,6 +44,8 @@ MAX_ATTEMPTS = 5
 POLL_S = 0.25
 # signed in one go, with one write to the disk
 _MOST_SIGNED = 500
+# of each settled block: a node may name a block a moment before it shows the state behind it
+_LOOKS = 2
 # from so many on, a block's receipts are asked for together
 _MANY = 4
 
@@ -107,6 +109,9 @@ class Outbox:
         self._rebuild = rebuild
         self._clock = clock
         self._sleep = sleep
+        # the settled block of the last look, and how many looks it had; nonces used then
+        self._looked = (-1, 0)
+        self._used = 0
         # intents whose own transaction stands in a block while its receipt is not shown yet
         self._seen_in_block: set[int] = set()
         owner = f"{account.address} on chain {chain.chain_id} {chain.genesis}"
@@ -201,9 +206,9 @@ class Outbox:
             ChainError: the node refused; everything is kept.
         """
         deadline = time.monotonic() + (self._chain.profile.wait_s if timeout_s is None else timeout_s)
-        mined: dict[int, Mined] = {}
+        self._looked = (-1, 0)
+        mined = self._settle()
         while self.pending():
-            mined |= self._settle()
             self._sign_waiting()
             try:
                 self._hand_over()
@@ -225,8 +230,12 @@ class Outbox:
         signed = self._store.in_state("signed")
         if not signed:
             return {}
-        used = self._chain.nonce(self._account.address)
         settled = self._chain.settled()
+        seen, looks = self._looked
+        if seen == settled and looks >= _LOOKS:
+            return {}  # no block came since: nothing else can have settled
+        used = self._chain.nonce(self._account.address)
+        self._used = used
         receipts = Receipts(self._chain)
         done: list[tuple[Intent, dict[str, Any]]] = []
         for place, intent in enumerate(signed):
@@ -239,6 +248,11 @@ class Outbox:
                 done.append((intent, _columns(receipt)))
             elif receipt.block <= settled:
                 self._refused(intent, receipt)
+        ended = {intent.position for intent, _ in done}
+        open_still = any(
+            one.nonce is not None and one.nonce < used and one.position not in ended for one in signed
+        )
+        self._looked = (settled, 0 if open_still else (looks + 1 if seen == settled else 1))
         # one write to the disk for all of them; after a crash before it the chain tells the same again
         self._store.finish_all(done, "mined", at=self._clock())
         for intent, _ in done:
@@ -398,7 +412,7 @@ class Outbox:
 
     def _hand_over(self) -> None:
         """Give the chain what it may not have yet, and close a gap that is believed."""
-        for nonce in self._handing.missing(self._store.in_state("signed")):
+        for nonce in self._handing.missing(self._store.in_state("signed"), used=self._used):
             _log.warning("closing a gap at nonce %d of %s", nonce, self._account.address)
             call = Call(to=self._account.address, data=b"")
             filler = self._put(f"{FILLER}{nonce}/{self._clock()}", call, gas=FILLER_GAS)
