@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import NotFoundError
-from tallystick.network import Network, find_engine, make_bundle
+from tallystick.network import Network, find_engine, make_bundle, open_bundle
 
 MISSING = "the network's engine is not built, so nothing was tried over a real network: run `make network`"
 
@@ -34,14 +35,30 @@ def network(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
+@pytest.fixture(scope="session")
+def laid_out(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Lays a network out, once a session for the same wish: making keys takes seconds, a copy none."""
+    made: dict[str, Path] = {}
+
+    def make(copy: int, *words: object, **settings: object) -> Path:
+        wish = repr((copy, words, sorted(settings.items())))
+        if wish not in made:
+            path = tmp_path_factory.mktemp("laid-out") / "network"
+            made[wish] = make_bundle(path, *words, binary=engine, **settings).path  # type: ignore[arg-type]
+        return made[wish]
+
+    return make
+
+
 @pytest.fixture
-def harmable_network(engine: Path, tmp_path: Path) -> Iterator[Callable[..., Network]]:
+def harmable_network(laid_out: Callable[..., Path], tmp_path: Path) -> Iterator[Callable[..., Network]]:
     """Makes networks of a test's own, not started yet: `harmable_network(4, block_time_s=0.5)`; they end with it."""
     made: list[Network] = []
 
     def make(*words: object, **settings: object) -> Network:
-        path = tmp_path / f"network-{len(made)}"
-        made.append(Network(make_bundle(path, *words, binary=engine, **settings)))  # type: ignore[arg-type]
+        copy = tmp_path / f"network-{len(made)}"
+        shutil.copytree(laid_out(len(made), *words, **settings), copy)
+        made.append(Network(open_bundle(copy)))
         return made[-1]
 
     yield make

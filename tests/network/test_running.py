@@ -178,7 +178,7 @@ def test_nothing_is_left_running_when_one_validator_ends_while_starting(
 
 
 def test_a_process_that_got_an_old_ones_id_is_let_be(harmable_network: MakeNetwork) -> None:
-    network = harmable_network(1)
+    network = harmable_network(2)
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         record = network.bundle.path / "run" / "member-a.json"
@@ -204,8 +204,10 @@ time.sleep(60)
 """
 
 
-def test_validators_end_with_who_started_them_even_by_kill_9(engine: Path, tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "net", 1, binary=engine)
+def test_validators_end_with_who_started_them_even_by_kill_9(
+    engine: Path, harmable_network: MakeNetwork
+) -> None:
+    bundle = harmable_network(2).bundle
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(bundle.path)],
         stdout=subprocess.PIPE,
@@ -215,8 +217,8 @@ def test_validators_end_with_who_started_them_even_by_kill_9(engine: Path, tmp_p
     try:
         assert child.stdout is not None
         pids = [int(word) for word in child.stdout.readline().split()]
-        assert len(pids) == 1
-        assert runs(pids[0])
+        assert len(pids) == 2
+        assert all(runs(pid) for pid in pids)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -225,8 +227,10 @@ def test_validators_end_with_who_started_them_even_by_kill_9(engine: Path, tmp_p
     wait_gone(pids)
 
 
-def test_a_detached_network_outlives_who_started_it_until_it_is_ended(engine: Path, tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "net", 1, binary=engine)
+def test_a_detached_network_outlives_who_started_it_until_it_is_ended(
+    engine: Path, harmable_network: MakeNetwork
+) -> None:
+    bundle = harmable_network(2).bundle
     code = KILLED.replace("(Path(sys.argv[1])))", "(Path(sys.argv[1])), detached=True)").replace(
         "time.sleep(60)", ""
     )
@@ -238,12 +242,12 @@ def test_a_detached_network_outlives_who_started_it_until_it_is_ended(engine: Pa
     )
     network = Network(bundle, detached=True)
     try:
-        (pid,) = [int(word) for word in done.stdout.split()]
-        assert network.pid(0) == pid
+        pids = [int(word) for word in done.stdout.split()]
+        assert [network.pid(0), network.pid(1)] == pids
         network.wait_height(3)
     finally:
         network.down()
-    assert not runs(pid)
+    assert not any(runs(pid) for pid in pids)
 
 
 def test_a_network_too_small_for_the_faults_asked_is_not_made(engine: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def new(
         int, typer.Option("--faults", min=-1, help="How many may fail; 3 f + 1 members. -1 takes the most.")
     ] = -1,
     block_s: Annotated[
-        float, typer.Option("--block-s", min=0.35, max=60.0, help="Seconds between two blocks, about.")
+        float, typer.Option("--block-s", min=0.2, max=60.0, help="Seconds between two blocks, about.")
     ] = 1.0,
 ) -> None:
     """Lay out a network of several members on this machine, for a pilot: all keys are made here.

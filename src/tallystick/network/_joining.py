@@ -34,7 +34,7 @@ from ._genesis import DENOM, TOKEN, draft_genesis, genesis_hash, make_genesis
 from ._home import JoinedPorts, close_to_others, read_ports, write_configuration, write_ports
 from ._parts import NetworkPart, NetworkTerms, check_address, check_name, check_parts, format_part, parse_part
 
-__all__ = ["Assembled", "assemble", "attach", "join", "own_part", "preview", "run_engine"]
+__all__ = ["Assembled", "assemble", "attach", "join", "own_part", "preview", "run_engine", "set_up"]
 
 KEY = "validator"  # name of the account's key in the node's keyring
 PART_FILE = "part.json"
@@ -261,7 +261,7 @@ def assemble(
             hint=f"name {path / PART_FILE} too, and no other part of {own.name}",
         )
     made = preview(parts, engine=engine, clock=clock)
-    return _set_up(path, own, made, expected=expected, block_time_ms=block_time_ms)
+    return set_up(path, own, made, expected=expected, block_time_ms=block_time_ms)
 
 
 def attach(
@@ -284,10 +284,10 @@ def attach(
     own = own_part(path)
     check_parts([*parts, own])
     made = preview(parts, engine=engine)
-    return _set_up(path, own, made, expected=expected, block_time_ms=block_time_ms)
+    return set_up(path, own, made, expected=expected, block_time_ms=block_time_ms)
 
 
-def _set_up(
+def set_up(
     path: Path, own: NetworkPart, made: Assembled, *, expected: str, block_time_ms: int | None
 ) -> Assembled:
     if made.hash != expected.lower():
