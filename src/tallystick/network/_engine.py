@@ -106,12 +106,18 @@ def _build(go: str, draft: Path, progress: Progress) -> None:
     progress("fetching and compiling: 2 GB of modules and some minutes the first time")
     words = [go, *_BUILD, "-p", str(os.cpu_count() or 1), "-v", "-o", "evmd", _PACKAGE]
     _run(words, draft, surroundings, progress)
-    subprocess.run(  # noqa: S603 - what was just built
-        [str(draft / "evmd"), "version", "--home", str(draft / "home")],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
+    try:
+        subprocess.run(  # noqa: S603 - what was just built
+            [str(draft / "evmd"), "version", "--home", str(draft / "home")],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise SurroundingsError(
+            "the engine was built and does not run",
+            hint="is the C compiler whole? try `go version` and `cc -v`",
+        ) from error
 
 
 def _run(words: list[str], place: Path, surroundings: dict[str, str], progress: Progress) -> None:
