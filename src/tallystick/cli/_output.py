@@ -27,7 +27,7 @@ _KEEP_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 _COLOUR = re.compile(r"(\x1b\[[0-9]{1,2}m)")  # what `colour` writes
 _SETTINGS = "tallystick.toml"
 _LIVED_ON = frozenset({_SETTINGS, "keys.json", "keys.next.json", "witness.json", "anchors.json"})
-_DIRECTORIES = frozenset({"journal", "models", "openings", "peers"})
+_DIRECTORIES = frozenset({"journal", "models", "moving", "openings", "peers"})
 _COLOURS = {"proved": "32", "claimed": "33", "missing": "35", "error": "31", "hint": "36", "caught": "32"}
 
 

@@ -184,7 +184,8 @@ def _check_target(node: Node, target: ChainSettings, chain: Chain) -> None:
 def _begin(node: Node, target: ChainSettings, begun: ChainSettings | None) -> ChainSettings:
     if begun is not None and not _same_place(begun, target):
         raise ConfigurationError(
-            "a move to another chain was begun here", hint="finish that move first: name its chain again"
+            "a move to another chain was begun here",
+            hint="name its chain again to finish it; or delete the directory `moving` to give it up",
         )
     # Readable as settings by themselves, so paths in them start at `moving/`.
     settings = replace(node.settings, chain=target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -250,6 +251,11 @@ def test_a_move_that_is_not_over_is_not_turned_to_a_third_chain(
         third = ChainSettings(profile, *addresses)
         with pytest.raises(ConfigurationError, match="was begun here"):
             migrate(node, third)
+        # what its hint says: given up, the workspace goes elsewhere
+        shutil.rmtree(node.workspace.moving)
+        moved = migrate(node, third)
+        assert moved.new is not None
+        assert moved.new.chain_id == 4221
 
 
 def test_contracts_are_founded_once_also_when_a_move_was_killed_at_its_end(
