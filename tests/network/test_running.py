@@ -18,10 +18,13 @@ from tallystick.errors import (
     ChainMismatchError,
     ConfigurationError,
     ConflictError,
+    DeadlineError,
+    LockedError,
     NotFoundError,
     SurroundingsError,
 )
 from tallystick.network import Network, funded, make_bundle, open_bundle
+from tallystick.proof import OsFiles
 
 pytestmark = pytest.mark.network
 MakeNetwork = Callable[..., Network]
@@ -262,3 +265,21 @@ def test_a_directory_without_a_network_says_how_to_make_one(tmp_path: Path) -> N
     with pytest.raises(NotFoundError) as caught:
         open_bundle(tmp_path)
     assert "tallystick network new" in caught.value.hint
+
+
+def test_nothing_is_left_running_when_the_network_is_not_up_in_time(harmable_network: MakeNetwork) -> None:
+    network = harmable_network(2)
+    with pytest.raises(DeadlineError, match="expected height 2 in 0 s"):
+        network.up(timeout_s=0.1)
+    assert [one.pid for one in network.status()] == [None, None]
+
+
+def test_two_who_start_at_once_do_not_both(harmable_network: MakeNetwork) -> None:
+    network = harmable_network(2)
+    lock = OsFiles().lock(network.bundle.path / "run" / "lock")
+    try:
+        with pytest.raises(LockedError, match=f"process {os.getpid()}"):
+            network.up()
+    finally:
+        lock.close()
+    assert [one.pid for one in network.status()] == [None, None]

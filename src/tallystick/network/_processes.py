@@ -44,6 +44,9 @@ class Process:
         """Take note that the process is gone: it is read, and its watcher ends."""
         if self.child is not None:
             self.child.wait(10)
+        else:
+            with contextlib.suppress(OSError):
+                os.waitpid(self.pid, os.WNOHANG)  # one that this process started to outlive it
         if self.leash is not None and self.leash.stdin is not None:
             with contextlib.suppress(OSError):
                 self.leash.stdin.write(b"gone\n")
