@@ -94,6 +94,7 @@ def _disk(place: Path) -> list[Finding]:
 def _workspace(out: Output, workspace: Path, *, deep: bool) -> list[Finding]:
     from tallystick.cli._node import open_node
     from tallystick.errors import TallystickError
+    from tallystick.node import moving_to
 
     try:
         with open_node(workspace, read_only=True) as node:
@@ -117,6 +118,8 @@ def _workspace(out: Output, workspace: Path, *, deep: bool) -> list[Finding]:
                 found.append(("ok", "journal", "every hash is what was signed"))
             chain = node.settings.chain
             found.append(("ok" if chain else "note", "chain", chain.profile.name if chain else "none set"))
+            if moving_to(node) is not None:
+                found.append(("note", "move", "not over: run the same `tallystick migrate` again"))
             return found
     except TallystickError as error:
         return [("wrong", "workspace", f"{error.message}; {error.hint}".removesuffix("; "))]

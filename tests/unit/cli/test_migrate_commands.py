@@ -10,6 +10,8 @@ import pytest
 
 from tallystick.chain import LocalChain, serve
 from tallystick.cli._app import run
+from tallystick.errors import NotFoundError
+from tallystick.node import _migrating as moving
 from tallystick.proof import Party
 
 Said = pytest.CaptureFixture[str]
@@ -85,3 +87,17 @@ def test_several_members_endpoints_are_named_with_their_owners(url: str, place: 
         )
     typed(f"migrate mine={url} --found a.card.json -w a", capsys)
     assert 'whose = ["mine"]' in (place / "a" / "tallystick.toml").read_text()
+
+
+def test_a_move_that_is_not_over_is_told_by_the_doctor(
+    url: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed("init a --name A --chain pilot.chain", capsys)
+    typed("card show -o a.card.json -w a", capsys)
+    assert "not over" not in typed("doctor -w a", capsys)
+    with monkeypatch.context() as patched:
+        patched.setattr(moving, "_anchor_on_both", lambda *_: (_ for _ in ()).throw(NotFoundError("gone")))
+        typed(f"migrate {url} --found a.card.json -w a", capsys, code=1)
+    assert "not over" in typed("doctor -w a", capsys)
+    typed(f"migrate {url} --found a.card.json -w a", capsys)
+    assert "not over" not in typed("doctor -w a", capsys)
