@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,6 +112,10 @@ class Profile:
                 f"agree must be 1 to {most}, the number of members with a url, got {self.agree}",
                 hint="name the member of each url in the profile's members, or ask fewer to agree",
             )
+
+    def own(self) -> Profile:
+        """The same chain by one's own endpoint alone, the first."""
+        return replace(self, urls=self.urls[:1], members=self.members[:1], agree=1)
 
     @classmethod
     def of(cls, place: str, *, name: str = "") -> Profile:

@@ -57,7 +57,8 @@ def attest(
     claim, origin = receipt.anchor, receipt.checkpoint.origin
     if claim is None:
         raise ReceiptError("the receipt carries no anchor to attest")
-    reached = connect(settings.profile) if chain is None else chain
+    # One's own node alone: what the others' say is theirs to sign.
+    reached = connect(settings.profile.own()) if chain is None else chain
     try:
         own = (reached.chain_id, reached.genesis, settings.anchors)
         if own != (claim.chain_id, claim.genesis, claim.contract):

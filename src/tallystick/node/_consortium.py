@@ -230,14 +230,17 @@ class Consortium:
         return fresh
 
     def _attest(self, node: Node, others: Sequence[Node]) -> None:
+        from tallystick.chain import connect
+
         for size in sorted({claim.size for claim in node.claims}):
             receipt = node.receipt(size - 1)
             claim = receipt.anchor
             assert claim is not None
             for other in others:
                 if (node.origin, claim.size, other.origin) not in self._attested:
-                    wait_for_block(other, claim.block)
-                    node.add_anchor_note(other.attest(receipt, chain=other.shared_chain))
+                    with connect(self._settings(other).profile.own()) as own:
+                        _wait_for_block(own, claim.block, other.party.card.name)
+                        node.add_anchor_note(other.attest(receipt, chain=own))
                     self._attested.add((node.origin, claim.size, other.origin))
 
     def gas_of(self, claim: AnchorClaim) -> int:
@@ -301,19 +304,17 @@ class Consortium:
         self.close()
 
 
-def wait_for_block(node: Node, number: int) -> None:
+def _wait_for_block(chain: Chain, number: int, name: str) -> None:
     """Wait until a member's own node has a block that another's has.
 
     Raises:
         ChainUnreachableError: it has not in the time that the profile gives a transaction.
     """
-    chain = node.shared_chain
-    assert chain is not None
     deadline = time.monotonic() + chain.profile.wait_s
     while chain.head().number < number:
         if time.monotonic() > deadline:
             raise ChainUnreachableError(
-                f"{node.party.card.name}'s own node does not have block {number}",
+                f"{name}'s own node does not have block {number}",
                 hint="is it connected with the others? see `tallystick network status`",
             )
         time.sleep(_LOOK_S)
