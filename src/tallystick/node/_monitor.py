@@ -180,9 +180,12 @@ class Monitor:
         served = remote.card()
         if served.id != look.peer.id:
             raise CardError("another party answers at this log's address")
-        if len(served.cards) > len(look.peer.cards):
+        known = look.peer.cards
+        if len(served.cards) > len(known):
             self._peers.add(served)
             look.peer = self._peers.get(served.id)
+        elif served.cards != known[: len(served.cards)]:
+            raise CardError(f"the cards that {look.peer.name} shows contradict the ones known")
 
     def _check_follows(self, look: _Look, tree: TileTree, earlier: Checkpoint | None, whose: str) -> None:
         """Hold the log's head against one that it signed before, as somebody was shown it."""

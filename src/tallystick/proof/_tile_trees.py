@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from tallystick.errors import EncodingError, ProofError
 from tallystick.proof._checkpoints import Checkpoint
 from tallystick.proof._merkle import (
+    EMPTY_ROOT,
     HASH_SIZE,
     consistency_path,
     inclusion_path,
@@ -78,6 +79,11 @@ class TileTree:
             ProofError: it does not.
             EncodingError: a tile is not one.
         """
+        if old_size == 0:
+            # Everything extends the empty tree; RFC 9162 has no proof from there.
+            if old_root != EMPTY_ROOT:
+                raise ProofError("the root of size 0 must be the empty tree's")
+            return []
         path = consistency_path(old_size, self.head.size, node=self.node)
         verify_consistency(
             old_size=old_size,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.serving import PASSPHRASE, introduce, listening, made_node
 
-from tallystick.node import Monitor, Node, RemoteNode, ask_witnesses
+from tallystick.node import Monitor, Node, RemoteNode, ask_witnesses, rotate
 from tallystick.proof import Draft, explain_fork
 from tallystick.server import JournalService
 
@@ -50,6 +50,36 @@ def test_a_log_that_grows_is_checked_and_stated_once_for_each_head(three: list[N
     bodies = [entry.statement.body for entry in a.log(kind="log.checked")]
     assert [(body["since"], body["size"]) for body in bodies] == [(0, 3), (3, 303)]
     assert bodies[1]["root"] == b.journal.root().hex()
+
+
+def test_an_empty_log_is_followed_from_its_beginning(three: list[Node]) -> None:
+    a, b, c = three
+    with listening(JournalService(b)) as url, listening(JournalService(c)) as witness:
+        watch = monitor(a, {b.id: url, c.id: witness})
+        assert ask_witnesses(b, {c.id: RemoteNode(witness)}).given == 1
+        assert [one.found for one in watch.look()] == ["checked", "checked"]
+        fill(b, 2)
+        assert ask_witnesses(b, {c.id: RemoteNode(witness)}).given == 1
+        (grown, _) = watch.look()
+    assert (grown.found, grown.since, grown.size, grown.compared) == ("checked", 0, 2, 1)
+
+
+def test_a_rotated_log_key_is_learnt_from_the_log_and_cards_that_contradict_raise_an_alarm(
+    three: list[Node], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, _ = three
+    fill(b, 2)
+    one, two = split(b, tmp_path)
+    for number, path in enumerate((one, two)):  # the same party rotates twice: two chains of cards
+        monkeypatch.setenv("TALLYSTICK_STATE", str(tmp_path / f"state-{number}"))
+        rotate(path, ["log"], passphrase=PASSPHRASE, scrypt_n=2**4)
+    with opened(one, tmp_path / "h1") as log, listening(JournalService(log)) as url:
+        fill(log, 1)
+        assert monitor(a, {b.id: url}).look()[0].found == "checked"
+    with opened(two, tmp_path / "h2") as log, listening(JournalService(log)) as url:
+        (found,) = monitor(a, {b.id: url}).look()
+    assert found.found == "alarm"
+    assert "contradict" in found.why
 
 
 def test_a_log_that_does_not_answer_is_silent_and_keeps_nobody_from_the_others(three: list[Node]) -> None:
