@@ -285,14 +285,21 @@ class Endpoints(BaseProvider):  # type: ignore[misc] # web3 without the extra is
             agreed = weigh(_shown(said), self._need).chosen is not None
             return agreed or (silent and len({one.member for one in said}) >= self._need)
 
-        line = self._gathering.well()
-        said = self._gathering.gather(method, params, line, first=len(line), enough=enough, floor=self._floor)
+        line, belated = self._gathering.well(), _Belated(self._gathering)
+        said = self._gathering.gather(
+            method,
+            params,
+            line,
+            first=len(line),
+            enough=enough,
+            floor=self._floor,
+            afterwards=belated.came,
+        )
         shown = _shown(said)
         verdict = weigh(shown, self._need)
         if verdict.chosen is not None:
             block = _receipt_block(verdict.chosen)
-            for other in verdict.others:
-                self._gathering.leave(other.endpoint, "differs", "another receipt", block=block)
+            belated.judge(verdict.chosen, verdict.others)
             self.wrote(block)
             return verdict.chosen.answer
         if verdict.split or len({one.member for one in said}) < self._need:
@@ -319,11 +326,42 @@ class Endpoints(BaseProvider):  # type: ignore[misc] # web3 without the extra is
         if not said:
             return _nobody(method)
         members = len({one.member for one in said})
-        words = "two answers that both find enough members" if split else f"answers of {members} members"
+        if members < self._need:
+            return ChainUnreachableError(
+                f"{method}: endpoints of {self._need} members are needed, got answers of {members}",
+                hint="nothing counts until enough members' nodes answer; what waits is kept and sent later",
+            )
+        words = "two answers that both find enough members" if split else "different answers"
         return ChainDisagreementError(
             f"{method}: endpoints of {self._need} members must say the same, got {words}",
             hint="nothing counts until they do: look at the endpoints' reports, and at the members' nodes",
         )
+
+
+class _Belated:
+    """Holds receipts against the one that counts, also those that come when it was chosen already."""
+
+    def __init__(self, gathering: Gathering) -> None:
+        self._gathering = gathering
+        self._lock = threading.Lock()
+        self._chosen: Said | None = None
+        self._came: list[Said] = []
+
+    def came(self, one: Said) -> None:
+        with self._lock:
+            self._came += _shown([one])
+            ready = self._chosen
+        if ready is not None:
+            self.judge(ready, ())
+
+    def judge(self, chosen: Said, others: Sequence[Said]) -> None:
+        with self._lock:
+            self._chosen = chosen
+            came, self._came = [*others, *self._came], []
+        for other in came:
+            if other.meaning != chosen.meaning:
+                block = _receipt_block(chosen)
+                self._gathering.leave(other.endpoint, "differs", "another receipt", block=block)
 
 
 class _RefusedError(ChainError):

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 from tallystick.errors import ChainDisagreementError, ChainError, ChainMismatchError, ChainUnreachableError
@@ -32,6 +33,7 @@ MOST_REPORTS = 1_000
 _log = logging.getLogger(__name__)
 
 Enough = Callable[[Sequence[Said], bool], bool]
+Waiting = dict[Future[dict[str, Any] | None], Endpoint]
 
 
 class Gathering:
@@ -122,6 +124,7 @@ class Gathering:
         first: int,
         enough: Enough,
         floor: int,
+        afterwards: Callable[[Said], None] = lambda _: None,
     ) -> list[Said]:
         """Ask the first few of a line, and one more for each who fails, is slow or says too little.
 
@@ -132,13 +135,16 @@ class Gathering:
             first: how many at once.
             enough: told what came so far, and whether nothing came for a while; when it says so, that is all.
             floor: no answer counts from an endpoint that stands below this block.
+            afterwards: told what comes when it was enough already, from another thread.
 
         Raises:
             ChainUnreachableError: all that answer stand below the floor.
         """
         deadline = self._monotonic() + self.profile.timeout_s
         while True:
-            said, lagging = self._round(method, params, line, first, enough, floor, deadline)
+            said, lagging, waiting = self._round(method, params, line, first, enough, floor, deadline)
+            for future, endpoint in waiting.items():
+                future.add_done_callback(partial(_told, endpoint, method, afterwards))
             if said or not lagging:
                 return said
             if self._monotonic() >= deadline:
@@ -158,9 +164,9 @@ class Gathering:
         enough: Enough,
         floor: int,
         deadline: float,
-    ) -> tuple[list[Said], bool]:
+    ) -> tuple[list[Said], bool, Waiting]:
         rest, said, lagging = deque(line), [], False  # type: ignore[var-annotated]
-        waiting: dict[Future[dict[str, Any] | None], Endpoint] = {}
+        waiting: Waiting = {}
         late: list[Endpoint] = []
         while not enough(said, False):
             while rest and (len(waiting) + len(said) < first or not waiting):
@@ -172,7 +178,7 @@ class Gathering:
             for future in done:
                 endpoint, answer = waiting.pop(future), future.result()
                 if answer is not None:
-                    said.append(Said(endpoint.place, endpoint.member, answer, meaning(method, answer)))
+                    said.append(_said(endpoint, method, answer))
                     if endpoint not in late:
                         late = self._slow(late, waiting.values())
                 lagging = lagging or (answer is None and not endpoint.left_alone)
@@ -183,7 +189,7 @@ class Gathering:
                 if enough(said, True) or (not rest and self._monotonic() >= deadline):
                     break
                 first += 1
-        return sorted(said, key=lambda one: one.endpoint), lagging
+        return sorted(said, key=lambda one: one.endpoint), lagging, waiting
 
     def _slow(self, late: Sequence[Endpoint], waiting: Iterable[Endpoint]) -> list[Endpoint]:
         """Count those as slow who still owe an answer that another gave sooner; a heavy question is nobody's fault."""
@@ -292,6 +298,21 @@ class Gathering:
             return False
         endpoint.identified = True
         return True
+
+
+def _said(endpoint: Endpoint, method: str, answer: dict[str, Any]) -> Said:
+    return Said(endpoint.place, endpoint.member, answer, meaning(method, answer))
+
+
+def _told(
+    endpoint: Endpoint,
+    method: str,
+    tell: Callable[[Said], None],
+    future: Future[dict[str, Any] | None],
+) -> None:
+    answer = None if future.cancelled() else future.result()
+    if answer is not None:
+        tell(_said(endpoint, method, answer))
 
 
 def _result_of(answer: dict[str, Any]) -> Any:

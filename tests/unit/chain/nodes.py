@@ -160,7 +160,7 @@ def served(*nodes: Node) -> Iterator[None]:
     """Serve nodes on free ports of 127.0.0.1; their urls are set."""
     with ExitStack() as stack:
         for node in nodes:
-            server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(node))
+            server = _Server(("127.0.0.1", 0), _handler(node))
             server.daemon_threads = True
             thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
             thread.start()
@@ -169,6 +169,11 @@ def served(*nodes: Node) -> Iterator[None]:
             stack.callback(server.shutdown)
             node.url = f"http://127.0.0.1:{server.server_address[1]}"
         yield
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Keep quiet: who asked has gone away."""
 
 
 def _handler(node: Node) -> type[BaseHTTPRequestHandler]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -219,6 +220,22 @@ def test_a_lie_of_one_never_counts_and_its_endpoint_is_named(
         assert found == [("abcd"[place], "differs")]
 
 
+def test_a_lie_that_comes_when_enough_have_agreed_is_named_too() -> None:
+    _, nodes = four()
+    with served(*nodes), reached(*nodes, agree=2) as chain:
+        chain.head()
+        nodes[3].forge, nodes[3].delay_s = lying_receipt, 0.3
+        found = chain.receipt(TRANSACTION)
+        assert found is not None
+        assert found.succeeded
+        assert reasons(chain) == []
+        deadline = time.monotonic() + 10
+        while not (told := reasons(chain)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert told == [("d", "differs")]
+
+
 def test_without_agreement_the_same_lie_is_believed() -> None:
     _, nodes = four()
     with served(*nodes), reached(*nodes, agree=1) as chain:
@@ -231,6 +248,14 @@ def test_two_of_two_who_contradict_each_other_are_no_answer() -> None:
     with served(*nodes), reached(*nodes[:2], agree=2) as chain:
         nodes[0].forge = lying_balance
         with pytest.raises(ChainDisagreementError, match="endpoints of 2 members must say the same"):
+            chain.balance(ANYBODY)
+
+
+def test_too_few_members_who_answer_are_unreachable_not_a_disagreement() -> None:
+    _, nodes = four()
+    with served(*nodes), reached(*nodes[:2], agree=2) as chain:
+        nodes[1].status = 503
+        with pytest.raises(ChainUnreachableError, match="2 members are needed, got answers of 1"):
             chain.balance(ANYBODY)
 
 

@@ -90,6 +90,30 @@ def test_a_row_moves_only_with_the_readers_own_transaction(tmp_path: Path) -> No
     assert rows == expected(ledger)
 
 
+def test_endpoints_that_die_and_come_back_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(height=200, logs={block: 1 + block % 3 for block in range(201)})
+    nodes = [Node(ledger) for _ in range(4)]
+    found: list[tuple[int, int]] = []
+    with following(*nodes, agree=2) as chain:
+        cursor, turn = FileCursor(tmp_path / "cursor"), 0
+        while (place := cursor.load()) is None or place.block < 200:
+            try:
+                for page in follower(chain, cursor, blocks=8).pages():
+                    reader = follower(chain, cursor)
+                    reader.keep(page)
+                    found += places(page)
+                    turn += 1
+                    for number, node in enumerate(nodes):
+                        node.status = 503 if turn % 7 == 0 or number == turn % 4 else 200
+                    if turn % 3 == 0:
+                        break
+            except ChainUnreachableError:
+                turn += 1
+                for node in nodes:
+                    node.status = 200
+    assert found == expected(ledger)
+
+
 def test_another_chain_at_the_cursors_place_is_refused(tmp_path: Path) -> None:
     ledger, cursor = Ledger(height=50, logs={7: 1}), FileCursor(tmp_path / "cursor")
     node = Node(ledger)
