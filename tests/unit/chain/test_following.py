@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.chain.nodes import CONTRACT, TOPIC, Ledger, Node, served
 
-from tallystick.chain import Chain, FileCursor, Follower, Page, Place, Profile, RowCursor, connect
+from tallystick.chain import Chain, FileCursor, Follower, Page, Place, Profile, RowCursor, _paging, connect
 from tallystick.chain._paging import Pager
 from tallystick.errors import ChainError, ChainMismatchError, ChainUnreachableError, DamagedError
 
@@ -186,15 +186,16 @@ def test_no_cap_loses_or_repeats_a_log(logs: dict[int, int], most_blocks: int, m
     assert paged(node, 0, 400)[0] == expected(ledger)
 
 
-def test_rows_cut_off_in_silence_are_noticed() -> None:
-    ledger = Ledger(height=400, logs={3: 5_500, 4: 5_000, 200: 10_500, 399: 1})
-    node = Node(ledger, silent_cap=True)
+def test_rows_cut_off_in_silence_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_paging, "MOST_ROWS", 100)
+    ledger = Ledger(height=400, logs={3: 55, 4: 50, 200: 105, 399: 1})
+    node = Node(ledger, most_rows=100, silent_cap=True)
     assert paged(node, 0, 400)[0] == expected(ledger)
 
 
 def test_pages_grow_again_where_there_is_little() -> None:
-    ledger = Ledger(height=100_000, logs={3: 9_000, 4: 9_000})
-    found, pager = paged(Node(ledger), 0, 100_000)
+    ledger = Ledger(height=100_000, logs={3: 90, 4: 90})
+    found, pager = paged(Node(ledger, most_rows=100), 0, 100_000)
     assert found == expected(ledger)
     assert pager.blocks == 10_000
 
