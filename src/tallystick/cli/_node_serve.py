@@ -155,12 +155,12 @@ def watch(
 
     while True:
         try:
-            found = _look(out, workspace, logs, timeout_s)
+            found, absent = _look(out, workspace, logs, timeout_s)
         except LockedError as error:
             if once:
                 raise
             out.note(f"{error.message}; looking again in {every_s:g} s")
-            found = []
+            found, absent = [], {}
         if once:
             break
         sys.stdout.flush()
@@ -168,12 +168,15 @@ def watch(
             time.sleep(every_s)
         except KeyboardInterrupt:
             return
-    out.result({"logs": [_plain(sighting) for sighting in found]})
-    if any(sighting.is_alarm for sighting in found):
+    out.result({"absent": absent, "logs": [_plain(sighting) for sighting in found]})
+    # A log that nobody could look at is not in order either.
+    if absent or any(one.is_alarm or one.found == "silent" for one in found):
         raise typer.Exit(1)
 
 
-def _look(out: Output, workspace: Path, urls: list[str], timeout_s: float) -> list[Sighting]:
+def _look(
+    out: Output, workspace: Path, urls: list[str], timeout_s: float
+) -> tuple[list[Sighting], dict[str, str]]:
     from tallystick.node import Monitor
 
     with open_node(workspace) as node:
@@ -192,7 +195,7 @@ def _look(out: Output, workspace: Path, urls: list[str], timeout_s: float) -> li
             out.note(f"{one.name}: {one.why}")
         elif one.found == "checked":
             out.line(f"{one.name}: {one.since:,} to {one.size:,} entries, all in order")
-    return found
+    return found, absent
 
 
 def _nodes_at(node: Node, urls: list[str], timeout_s: float) -> tuple[dict[str, RemoteNode], dict[str, str]]:
