@@ -162,6 +162,7 @@ def test_nothing_is_started_when_a_port_is_taken_and_who_has_it_is_said(
     network = harmable_network(2)
     port = int(network.bundle.members[1].rpc_url.rpartition(":")[2])
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier copy had it
         taken.bind(("127.0.0.1", port))
         taken.listen()
         with pytest.raises(ConfigurationError, match=rf"port {port} .* taken by .*process {os.getpid()}"):

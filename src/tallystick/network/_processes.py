@@ -33,20 +33,22 @@ class Process:
         started: the moment of its start, as the system tells it.
         child: when this process started it, to be waited for.
         leash: the open end of what its watcher reads; closed with this process, however that ends.
+        left: this process started it to outlive it, and reads it when it ends first.
     """
 
     pid: int
     started: str
     child: subprocess.Popen[bytes] | None = None
     leash: subprocess.Popen[bytes] | None = None
+    left: bool = False
 
     def let_go(self) -> None:
         """Take note that the process is gone: it is read, and its watcher ends."""
         if self.child is not None:
             self.child.wait(10)
-        else:
+        elif self.left:
             with contextlib.suppress(OSError):
-                os.waitpid(self.pid, os.WNOHANG)  # one that this process started to outlive it
+                os.waitpid(self.pid, os.WNOHANG)
         if self.leash is not None and self.leash.stdin is not None:
             with contextlib.suppress(OSError):
                 self.leash.stdin.write(b"gone\n")
@@ -95,7 +97,7 @@ def spawn(words: list[str], log: Path, *, tied: bool, surroundings: dict[str, st
     started = moment(child.pid) or ""
     if leash is None:
         child.returncode = 0  # it goes on without us, so nothing shall warn that we left it behind
-        return Process(child.pid, started)
+        return Process(child.pid, started, left=True)
     return Process(child.pid, started, child, leash)
 
 
