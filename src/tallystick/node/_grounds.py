@@ -124,8 +124,8 @@ class NetworkGround:
             )
         self._profiles, self._treasury, self._fuel = dict(profiles), treasury, fuel
         # Members may share a node: it has one voice.
-        owners = {profile.urls[0]: name for name, profile in reversed(profiles.items())}
-        self.endpoints = tuple(Endpoint(name, url) for url, name in reversed(owners.items()))
+        owners = {profile.urls[0]: name for name, profile in reversed(list(profiles.items()))}
+        self.endpoints = tuple(Endpoint(name, url) for url, name in reversed(list(owners.items())))
         self.need = faulty + 1
 
     def profile(self, member: str) -> Profile:
