@@ -26,7 +26,7 @@ def statements(place: Path) -> Counter[tuple[str, str, str, tuple[str, ...]]]:
         body: dict[str, Any] = dict(said.body)
         if said.kind == MASKED:
             assert len(body.pop("update")) == 64
-        name = receipt.cards[0].name
+        name = receipt.cards[said.origin.partition("/")[0]][0].name
         found[(name, said.kind, json.dumps(body, sort_keys=True), tuple(sorted(said.links)))] += 1
     return found
 
