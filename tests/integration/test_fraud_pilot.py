@@ -55,6 +55,16 @@ def test_what_banks_share_is_counted_on_both_sides(ran: Any) -> None:
     assert re.search(r"tried 1,024 .* show 1,024 more", sharing["enumeration"])
 
 
+def test_what_the_report_calls_released_is_released_by_two_people(ran: Any) -> None:
+    _, summary, _ = ran
+    case = summary["case"]
+    assert case["outcome"] == "released"
+    assert [who for who, _ in case["course"]] == ["decided", "reviewer 1", "reviewer 2", "in force now"]
+    assert "not enough" in case["course"][1][1]
+    assert case["course"][2][1] == "says genuine: released"
+    assert case["course"][3][1] == "approve"
+
+
 def test_an_outsider_verifies_the_bundle_and_every_forgery_is_caught(ran: Any) -> None:
     out, summary, _ = ran
     assert summary["standing"]["proved"] > 1_000

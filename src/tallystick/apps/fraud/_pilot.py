@@ -92,7 +92,10 @@ class PilotOptions:
         if self.columns and self.data is None:
             raise DataError("--columns goes with --data", hint="name your table with --data")
         if not LEAST <= self.payments <= 5_000_000:
-            raise DataError(f"a pilot replays {LEAST:,} to 5,000,000 payments, got {self.payments:,}")
+            raise DataError(
+                f"a pilot replays {LEAST:,} to 5,000,000 payments, got {self.payments:,}",
+                hint=f"the shortest: tallystick pilot fraud --payments {LEAST}",
+            )
 
 
 def run_pilot(
@@ -352,7 +355,8 @@ class _Pilot:
         with self.step("review") as say:
             number, decision, course = self._choose()
             self.chosen_bank, self.chosen = number, decision
-            outcome = "released" if course else "left as it is"
+            found = self.replay.reviewed
+            outcome = "released" if found is not None and found.released else "left as it is"
             first = (
                 "decided",
                 decision.action if decision.score is None else f"{decision.action}, score {decision.score:,}",

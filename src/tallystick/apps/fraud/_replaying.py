@@ -91,11 +91,13 @@ class Reviewed:
         bank: number of the bank.
         decision: what the engine decided.
         course: who said what, in order.
+        released: whether the payment may go now.
     """
 
     bank: int
     decision: Decision
     course: tuple[tuple[str, str], ...]
+    released: bool
 
 
 class Replay:
@@ -162,13 +164,8 @@ class Replay:
             [self._engine(number, case) for number in range(len(self.nodes))],
         )
         self.cases = [
-            Cases(
-                node,
-                oversight=node.oversight,
-                labels=engine,
-                deadlines=DEADLINES,
-                clock=self.together.moment,
-            )
+            # Deadlines are counted on the clock of the statements, and the journal's is today's, not the replay's.
+            Cases(node, oversight=node.oversight, labels=engine, deadlines=DEADLINES)
             for node, engine in zip(self.nodes, engines, strict=True)
         ]
         told = time.monotonic()
@@ -273,8 +270,9 @@ class Replay:
             case = cases.judge(decision.statement, by=person, outcome="genuine", note=note)
             settled = "released" if case.settled_as else "not enough: a stopped payment takes four eyes"
             course.append((person, f"says genuine: {settled}"))
-        course.append(("in force now", self.nodes[number].oversight.in_force(decision.statement)))
-        return Reviewed(number, decision, tuple(course))
+        in_force = self.nodes[number].oversight.in_force(decision.statement)
+        course.append(("in force now", in_force))
+        return Reviewed(number, decision, tuple(course), released=in_force == "approve")
 
     def _tell(self, done: Replayed) -> None:
         found = done.plain()
