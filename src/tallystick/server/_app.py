@@ -18,7 +18,13 @@ from starlette.types import Receive, Scope, Send
 from tallystick import __version__
 from tallystick.apps.fraud.casework import Case
 from tallystick.apps.fraud.payments import parse_status
-from tallystick.errors import AccessDeniedError, NotFoundError, TallystickError
+from tallystick.errors import (
+    AccessDeniedError,
+    DisclosureError,
+    NotFoundError,
+    PaymentError,
+    TallystickError,
+)
 from tallystick.proof import format_receipt
 
 from ._front import KEY, FrontDoor
@@ -47,9 +53,10 @@ class Judgement(_Said):
 
 
 class LabelSaid(_Said):
-    """What a payment turned out to be."""
+    """What a payment turned out to be: named by its id, or, long after, by the statement that decided it."""
 
-    payment: Annotated[str, Field(min_length=1, max_length=128)]
+    payment: Annotated[str, Field(max_length=128)] = ""
+    decision: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
     fraud: StrictBool
     source: Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,31}$")] = "customer"
 
@@ -224,7 +231,9 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
     @app.post("/v1/labels", tags=["feedback"])
     def report_label(said: LabelSaid) -> dict[str, Any]:
         """Say what a payment turned out to be; features learn of it after their delay."""
-        service.engine.report_label(said.payment, said.fraud, source=said.source)
+        if not said.payment and not said.decision:
+            raise PaymentError("a label must name a payment or its decision")
+        service.engine.report_label(said.payment, said.fraud, source=said.source, decision=said.decision)
         return {"reported": 1}
 
     @app.post("/v1/outcomes", tags=["feedback"])
@@ -240,7 +249,7 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
                 try:
                     service.engine.report_label(payment, True, source="status-report")
                     known += 1
-                except NotFoundError:  # of somebody else
+                except (DisclosureError, NotFoundError):  # of somebody else, or erased
                     continue
             return known
 

@@ -83,7 +83,7 @@ class StandInEngine:
         known = self.decided.get(payment_id)
         return None if known is None else known[1]
 
-    def report_label(self, payment_id: str, fraud: bool, *, source: str) -> str:
+    def report_label(self, payment_id: str, fraud: bool, *, source: str, decision: str = "") -> str:
         if payment_id not in self.decided:
             raise NotFoundError("no such payment is remembered")
         self.labels.append((payment_id, fraud, source))

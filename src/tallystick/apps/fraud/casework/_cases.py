@@ -35,7 +35,7 @@ MAX_TEXT: Final = 2_000  # characters of a note
 class Labels(Protocol):
     """Whoever learns what payments turned out to be; the engine is one."""
 
-    def report_label(self, payment_id: str, fraud: bool, *, source: str) -> object: ...
+    def report_label(self, payment_id: str, fraud: bool, *, source: str, decision: str) -> object: ...
 
 
 class Overrides(Protocol):
@@ -256,9 +256,11 @@ class Cases:
             self._oversight.override(case.decision, by=by, to=to, reason=reason)
         if labels and self._labels is not None:
             try:
-                self._labels.report_label(case.payment, case.settled_as == FRAUD, source="case")
+                # By its decision: a case may be settled long after its payment was forgotten.
+                is_fraud = case.settled_as == FRAUD
+                self._labels.report_label(case.payment, is_fraud, source="case", decision=case.decision)
             except (DisclosureError, NotFoundError):
-                # Remembered no more, or erased: what people settled stands, and only the windows learn nothing of it.
+                # Erased, or disposed of: what people settled stands, and only the windows learn nothing of it.
                 self._labelled[case.payment] = case.settled_as == FRAUD
 
     # -- from the journal ----------------------------------------------------------------------------------

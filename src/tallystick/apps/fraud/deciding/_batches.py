@@ -15,14 +15,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tallystick.apps.fraud.payments import CURRENCIES, Payment
 from tallystick.decisions import Control
-from tallystick.errors import AccessDeniedError, ConflictError, DisclosureError, PaymentError, TallystickError
+from tallystick.errors import (
+    AccessDeniedError,
+    ConflictError,
+    DisclosureError,
+    NotFoundError,
+    PaymentError,
+    TallystickError,
+)
 from tallystick.proof import Draft, Entry
 
 from ._decision import Decision
 from ._judging import Judging, Verdict
 from ._remembered import payment_key
 from ._restoring import Records, State
-from ._sealed import decided_of, payment_of, seal
+from ._sealed import DECISION_KINDS, decided_of, payment_of, seal
 from ._stats import Counters
 
 if TYPE_CHECKING:
@@ -69,6 +76,7 @@ class LabelAsk:
     source: str
     known_at: int | None
     future: Future[str]
+    decision: str = ""
 
     def fail(self, error: BaseException) -> None:
         """Give the error to whoever waits."""
@@ -161,6 +169,18 @@ class Admission:
         if index is None:
             return None
         entry = self._journal.entry(index)
+        return payment_of(_sealed(self._journal, entry)), entry.id
+
+    def payment_of(self, statement: str) -> tuple[Payment, str]:
+        """Return the payment of a decision's statement, however long ago it was decided, and the statement's id.
+
+        Raises:
+            DisclosureError: it was erased.
+            NotFoundError: no such statement, disposed of, or no decision on a payment.
+        """
+        entry = self._journal.entry(statement)
+        if entry.statement.kind not in DECISION_KINDS:
+            raise NotFoundError("this statement is no decision on a payment")
         return payment_of(_sealed(self._journal, entry)), entry.id
 
     def decided(self, items: Sequence[Item], indexes: Sequence[int]) -> None:

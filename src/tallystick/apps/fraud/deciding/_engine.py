@@ -224,24 +224,34 @@ class Engine:
         """
         return self._admission.find(payment_id)
 
-    def report_label(self, payment_id: str, fraud: bool, *, source: str, known_at: int | None = None) -> str:
+    def report_label(
+        self,
+        payment_id: str,
+        fraud: bool,
+        *,
+        source: str,
+        known_at: int | None = None,
+        decision: str = "",
+    ) -> str:
         """State what a payment turned out to be, and learn it.
 
         The same label again changes nothing; another one is stated and learned in its place. Waits for both workers,
         so it must not be called by what a decision's future calls back.
 
         Args:
-            payment_id: a decided payment.
+            payment_id: a decided payment that is remembered; may be empty when `decision` is given.
             fraud: whether it was fraud.
             source: who says so: ``case``, ``chargeback``, ``customer``, or a word of one's own.
             known_at: since when that is known, microseconds; now when None.
+            decision: the statement that decided it: chargebacks come after months, when only the journal still knows.
 
         Returns:
             The statement's id.
 
         Raises:
-            NotFoundError: no such payment is remembered.
-            PaymentError: a time before the payment, or ahead of the clock.
+            DisclosureError: the decision was erased.
+            NotFoundError: no such payment is remembered, or no such decision.
+            PaymentError: a time before the payment, or ahead of the clock, or a decision on another payment.
             StorageError: it could not be recorded.
         """
         if not 0 < len(source) <= MAX_SOURCE:
@@ -249,7 +259,7 @@ class Engine:
         self._refuse_when_stopped()
         future: Future[str] = Future()
         future.set_running_or_notify_cancel()
-        self._line.put(LabelAsk(payment_id, fraud, source, known_at, future), wait=True)
+        self._line.put(LabelAsk(payment_id, fraud, source, known_at, future, decision), wait=True)
         return future.result()
 
     def replay(self, since: int = 0, stop: int | None = None) -> Replayed:
@@ -389,33 +399,44 @@ class Engine:
         """State a label and learn it, when no batch is on its way: journal and windows keep one order."""
         self._settle()
         now = self._clock()
-        key = payment_key(ask.payment)
         try:
+            payment, statement = self._labelled(ask)
+            key = payment_key(payment.id)
             said = self._state.labels.get(key)
             if said is not None and said[0] == ask.fraud:
                 ask.future.set_result(said[1])
                 return
             if ask.known_at is not None and ask.known_at > now + self._settings.ahead_s * _SECOND:
                 raise PaymentError("a label cannot be known later than now")
-            found = self._admission.payment(ask.payment)
-            if found is None:
-                raise NotFoundError(
-                    "no such payment is remembered", hint="labels are of payments that were decided here"
-                )
             # A payment's own clock may be a little ahead of this one.
-            known_at = max(now, found[0].at) if ask.known_at is None else ask.known_at
-            label = Label(found[0], ask.fraud, known_at)
+            known_at = max(now, payment.at) if ask.known_at is None else ask.known_at
+            label = Label(payment, ask.fraud, known_at)
         except TallystickError as error:
             ask.fail(error)
             return
-        fields = {"fraud": ask.fraud, "known_at": known_at, "payment": ask.payment, "source": ask.source}
-        draft = Draft(LABEL_KIND, {}, {"decision": [found[1]]}, fields=fields, subject=found[0].customer)
+        fields = {"fraud": ask.fraud, "known_at": known_at, "payment": payment.id, "source": ask.source}
+        draft = Draft(LABEL_KIND, {}, {"decision": [statement]}, fields=fields, subject=payment.customer)
         entry = self._node.record_many([draft])[0]
         self._state.features.learn([label])
         self._state.labels[key] = (ask.fraud, entry.id)
         self._counters.labels += 1
         self._keeping.count(1)
         ask.future.set_result(entry.id)
+
+    def _labelled(self, ask: LabelAsk) -> tuple[Payment, str]:
+        """Find the payment that a label is of, and its decision's statement."""
+        if ask.decision:
+            payment, statement = self._admission.payment_of(ask.decision)
+            if ask.payment not in ("", payment.id):
+                raise PaymentError("this decision is on another payment")
+            return payment, statement
+        found = self._admission.payment(ask.payment)
+        if found is None:
+            raise NotFoundError(
+                "no such payment is remembered",
+                hint="labels are of payments that were decided here; name the decision's statement for old ones",
+            )
+        return found
 
     # -- the second worker ---------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Bank:
     def record_many(self, drafts: Sequence[Draft]) -> list[Entry]:
         return self.journal.append_many(drafts)
 
-    def report_label(self, payment_id: str, fraud: bool, *, source: str) -> None:
+    def report_label(self, payment_id: str, fraud: bool, *, source: str, decision: str) -> None:
         if self.fails:
             raise OSError("the power went")
         self.labels.append((payment_id, fraud, source))

@@ -496,6 +496,26 @@ def test_the_same_label_again_changes_nothing_another_replaces_it(bank: Bank) ->
         assert second != first
 
 
+def test_a_label_that_comes_long_after_is_of_a_decision(bank: Bank) -> None:
+    settings = EngineSettings(remember=10, snapshot_every=0)
+    with bank.engine(settings=settings) as engine:
+        first = engine.decide(payment(0))
+        engine.decide_many([payment(number) for number in range(1, 30)])
+        with pytest.raises(NotFoundError, match="remembered"):
+            engine.report_label("p0", True, source="chargeback")
+        stated = engine.report_label("", True, source="chargeback", decision=first.statement)
+        assert engine.report_label("p0", True, source="case", decision=first.statement) == stated
+        with pytest.raises(PaymentError, match="another payment"):
+            engine.report_label("p1", True, source="case", decision=first.statement)
+        with pytest.raises(NotFoundError, match="no decision"):
+            engine.report_label("", True, source="case", decision=stated)
+        with pytest.raises(NotFoundError):
+            engine.report_label("", True, source="case", decision="0" * 64)
+    assert bank.journal.statement(stated).links == {"decision": [first.statement]}
+    with bank.again().engine(settings=settings) as engine:
+        assert engine.report_label("", True, source="case", decision=first.statement) == stated
+
+
 @pytest.mark.parametrize("known_at", [START - 10**9, START + 10**12])
 def test_a_label_from_before_its_payment_or_from_the_future_is_refused(bank: Bank, known_at: int) -> None:
     with bank.engine() as engine:
