@@ -254,7 +254,8 @@ class Outbox:
         )
         self._looked = (settled, 0 if open_still else (looks + 1 if seen == settled else 1))
         # one write to the disk for all of them; after a crash before it the chain tells the same again
-        self._store.finish_all(done, "mined", at=self._clock())
+        if done:
+            self._store.finish_all(done, "mined", at=self._clock())
         for intent, _ in done:
             self._forget(intent)
         return {

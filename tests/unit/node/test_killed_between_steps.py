@@ -36,8 +36,8 @@ POINTS: dict[str, tuple[Any, str, bool]] = {
     "about to be sent": (Chain, "send", False),
     "block being sealed": (LocalChain, "_seal", False),
     "block sealed, not answered": (LocalChain, "_seal", True),
-    "mined, not marked": (IntentStore, "finish", False),
-    "marked": (IntentStore, "finish", True),
+    "mined, not marked": (IntentStore, "finish_all", False),
+    "marked": (IntentStore, "finish_all", True),
     "anchors not written down": (anchoring, "write_claims", False),
     "anchors written down": (anchoring, "write_claims", True),
 }
