@@ -148,7 +148,12 @@ class Engine:
         )
         self._failure: StorageError | None = None
         self._line: Line[Item | LabelAsk, Batch] = Line(
-            self._prepare, self._finish, batch=settings.batch, waiting=settings.waiting, name="payments"
+            self._prepare,
+            self._finish,
+            batch=settings.batch,
+            waiting=settings.waiting,
+            name="payments",
+            gather_s=settings.gather_us / 1_000_000,
         )
         self._keeping = Keeping(
             snapshots,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -19,6 +20,8 @@ __all__ = ["Line"]
 
 Item = TypeVar("Item")
 Batch = TypeVar("Batch")
+
+FEW: Final = 16  # items that are worth a batch at once
 
 _CLOSED: Final = OverloadedError(
     "this engine is closing: it decides no more payments", hint="send it to the engine that takes over"
@@ -34,6 +37,7 @@ class Line(Generic[Item, Batch]):
         batch: most items of a batch; when half as many wait, the second worker helps.
         waiting: most items that wait.
         name: of the threads.
+        gather_s: seconds that a batch of fewer than `FEW` waits for more.
     """
 
     def __init__(
@@ -44,8 +48,9 @@ class Line(Generic[Item, Batch]):
         batch: int,
         waiting: int,
         name: str,
+        gather_s: float = 0.0,
     ) -> None:
-        self._prepare, self._finish = prepare, finish
+        self._prepare, self._finish, self._gather_s = prepare, finish, gather_s
         self._batch, self._limit = batch, waiting
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
@@ -106,6 +111,11 @@ class Line(Generic[Item, Batch]):
                     self._idle = True
                     self._changed.wait()
                 self._idle = False
+                few = len(self._items) < FEW and not self._closing
+            if few and self._gather_s:
+                # Without the lock, and without the interpreter: those who bring payments get both.
+                time.sleep(self._gather_s)
+            with self._changed:
                 taken = [self._items.popleft() for _ in range(min(self._batch, len(self._items)))]
                 if self._room_wanted:
                     self._changed.notify_all()

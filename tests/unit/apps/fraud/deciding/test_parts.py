@@ -272,6 +272,18 @@ def test_the_line_keeps_order_and_batches_while_the_other_worker_is_busy() -> No
         line.put(1)
 
 
+def test_a_small_batch_waits_for_more_and_closing_waits_for_nobody() -> None:
+    batches: list[list[int]] = []
+    line: Line[int, list[int]] = Line(
+        lambda items: items, batches.append, batch=8, waiting=100, name="line", gather_s=0.3
+    )
+    for number in range(5):
+        line.put(number)
+    line.close()
+    assert [number for batch in batches for number in batch] == list(range(5))
+    assert len(batches) <= 2  # the first may have been taken before the line was closed
+
+
 def test_who_waits_for_room_gets_it() -> None:
     goes = threading.Event()
     ended: list[int] = []
