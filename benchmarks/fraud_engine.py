@@ -6,6 +6,7 @@ measured with callers that keep a bounded number of payments waiting, as a serve
 
 from __future__ import annotations
 
+import gc
 import statistics
 import sys
 import tempfile
@@ -31,7 +32,8 @@ PACE = 2_000  # a second, for the wait of payments that come by themselves
 P99_MS = 10.0
 IN_FLIGHT = 24  # payments that wait: what 3,000 a second at 8 ms need
 REPLAYED = 100_000
-SWITCH_S = 0.0005  # as the service sets it: see its own comment
+SWITCH_S = 0.0005  # as the service sets it, and COLLECT: see its own comments
+COLLECT = (20_000, 10, 100)
 SCRYPT_N = 2**4
 
 
@@ -139,6 +141,8 @@ def fraud_replay(scale: float = 1.0) -> list[Row]:
 def _measure(directory: Path, trade: Trade, *, statements: bool) -> dict[str, float]:
     """Decide all payments: first as fast as it goes, the last fifth at a steady pace."""
     node, engine = open_engine(directory, trade, statements=statements)
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     warm, fast, paced = _parts(trade.payments)
     _pour(engine, warm)
     began = time.perf_counter()
