@@ -9,7 +9,7 @@ BIN = $(VENV)/bin
 SETUP = PYTHON="$(PYTHON)" sh scripts/setup.sh "$(VENV)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test network pilot contracts bench docs dist
+.PHONY: help setup check test network faults pilot contracts bench docs dist
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ test: setup ## the whole test suite
 
 network: setup ## build the engine of a consortium's network, once (minutes; needs a C compiler)
 	$(BIN)/tallystick network build
+
+faults: setup ## harm a real network and see that nothing is lost: make faults ONLY=kill-one (needs make network)
+	$(BIN)/python -m faults --json build/faults.json $(if $(ONLY),--only $(ONLY))
 
 pilot: ## four hospitals on one laptop, end to end (installs only what this needs)
 	@$(SETUP) pilot
