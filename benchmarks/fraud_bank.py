@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TOP = Path(__file__).resolve().parents[1]
 PASSPHRASE = "a bench"
 HISTORY = 60_000  # payments that the model is trained on and the windows begin with
-LATER = 300_000  # payments that can be sent
+LATER = 400_000  # payments that can be sent
 START_S = 120.0
 SCRYPT_N = 2**12
 

@@ -130,6 +130,9 @@ def test_an_alert_becomes_a_case_that_two_persons_settle(tmp_path: Path) -> None
         assert bank.ask("POST", f"{path}/judge", role="review", json=said).status_code == 403
         assert bank.ask("POST", f"{path}/judge", role="ben", json=said).json()["in_force"] == "approve"
         assert waiting() == []
+        told = bank.ask("GET", "/v1/payments/p2").json()
+        assert (told["action"], told["in_force"]) == ("hold", "approve")
+        assert bank.ask("GET", "/v1/payments/p1").json()["in_force"] == "approve"
         again = {"payment": "p2", "fraud": True, "source": "chargeback"}
         assert bank.ask("POST", "/v1/labels", role="review", json=again).status_code == 200
         assert (

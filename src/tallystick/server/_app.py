@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from tallystick import __version__
 from tallystick.apps.fraud.casework import Case
+from tallystick.apps.fraud.deciding import Decision
 from tallystick.apps.fraud.payments import parse_status
 from tallystick.errors import (
     AccessDeniedError,
@@ -150,11 +151,11 @@ def _add_evidence(app: FastAPI, service: FraudService) -> None:
     def find_payment(
         payment: Annotated[str, Path(min_length=1, max_length=128, description="the payment's id")],
     ) -> dict[str, Any]:
-        """Return what was decided about a payment."""
+        """Return what was decided about a payment, and what is in force now: people may have changed it."""
         found = service.engine.find(payment)
         if found is None:
             raise NotFoundError("no such payment was decided here")
-        return found.plain()
+        return {**found.plain(), "in_force": _in_force(service, found)}
 
     @app.get("/v1/receipts/{statement}", tags=["evidence"])
     def receipt(
@@ -209,6 +210,13 @@ def _add_cases(app: FastAPI) -> None:
         What follows is stated with it: the override of the decision, and the label.
         """
         return _plain_case(cases.judge(decision, by=key.name, outcome=said.outcome, note=said.note))
+
+
+def _in_force(service: FraudService, decision: Decision) -> str:
+    if service.cases is not None:
+        with suppress(NotFoundError):  # no alert, so nobody had to look at it
+            return service.cases.find(decision.statement).in_force(time.time_ns() // 1_000)
+    return decision.action
 
 
 def _plain_case(case: Case) -> dict[str, Any]:

@@ -22,13 +22,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from tallystick.apps.fraud.features import FeatureSource, Signals
-from tallystick.apps.fraud.payments import Label, Payment
+from tallystick.apps.fraud.payments import Payment
 from tallystick.decisions import EVERY_MODEL, Control, Oversight
 from tallystick.errors import (
     AccessDeniedError,
     ConfigurationError,
     NotFoundError,
-    PaymentError,
     StorageError,
     TallystickError,
 )
@@ -41,13 +40,13 @@ from ._detectors import Detectors
 from ._drift import Drift
 from ._judging import Judging
 from ._keeping import Keeping
+from ._labelling import Labelling
 from ._line import Line
 from ._policy import DecisionPolicy
 from ._reasons import feature_words
 from ._recording import Audit, Recording
-from ._remembered import payment_key
 from ._replay import Replayed, replay
-from ._restoring import LABEL_KIND, RULES_KIND, Records, keeps_state, restore
+from ._restoring import RULES_KIND, Records, keeps_state, restore
 from ._rules import PaymentRule, RuleBook
 from ._settings import EngineSettings
 from ._snapshots import Snapshots
@@ -134,6 +133,9 @@ class Engine:
         self._counters = Counters()
         self._admission = Admission(
             self._state, self._journal, ahead_s=settings.ahead_s, counters=self._counters
+        )
+        self._labelling = Labelling(
+            node, self._state, self._admission, self._counters, clock=clock, ahead_s=settings.ahead_s
         )
         champion = models.champion
         self._drift = drift or (Drift(champion.model.quantiser.names) if champion else None)
@@ -344,7 +346,8 @@ class Engine:
             self._refuse_when_stopped()
             for ask in waiting:
                 if isinstance(ask, LabelAsk):
-                    self._learn(ask)
+                    self._settle()  # no batch may be on its way: journal and windows keep one order
+                    self._keeping.count(self._labelling.learn(ask))
             if not items:
                 return None
             self._keeping.keep_when_due()
@@ -399,49 +402,6 @@ class Engine:
         for item in items:
             self._counters.refuse(error.code)
             item.fail(error)
-
-    def _learn(self, ask: LabelAsk) -> None:
-        """State a label and learn it, when no batch is on its way: journal and windows keep one order."""
-        self._settle()
-        now = self._clock()
-        try:
-            payment, statement = self._labelled(ask)
-            key = payment_key(payment.id)
-            said = self._state.labels.get(key)
-            if said is not None and said[0] == ask.fraud:
-                ask.future.set_result(said[1])
-                return
-            if ask.known_at is not None and ask.known_at > now + self._settings.ahead_s * _SECOND:
-                raise PaymentError("a label cannot be known later than now")
-            # A payment's own clock may be a little ahead of this one.
-            known_at = max(now, payment.at) if ask.known_at is None else ask.known_at
-            label = Label(payment, ask.fraud, known_at)
-        except TallystickError as error:
-            ask.fail(error)
-            return
-        fields = {"fraud": ask.fraud, "known_at": known_at, "payment": payment.id, "source": ask.source}
-        draft = Draft(LABEL_KIND, {}, {"decision": [statement]}, fields=fields, subject=payment.customer)
-        entry = self._node.record_many([draft])[0]
-        self._state.features.learn([label])
-        self._state.labels[key] = (ask.fraud, entry.id)
-        self._counters.labels += 1
-        self._keeping.count(1)
-        ask.future.set_result(entry.id)
-
-    def _labelled(self, ask: LabelAsk) -> tuple[Payment, str]:
-        """Find the payment that a label is of, and its decision's statement."""
-        if ask.decision:
-            payment, statement = self._admission.payment_of(ask.decision)
-            if ask.payment not in ("", payment.id):
-                raise PaymentError("this decision is on another payment")
-            return payment, statement
-        found = self._admission.payment(ask.payment)
-        if found is None:
-            raise NotFoundError(
-                "no such payment is remembered",
-                hint="labels are of payments that were decided here; name the decision's statement for old ones",
-            )
-        return found
 
     # -- the second worker ---------------------------------------------------------------------------------
 

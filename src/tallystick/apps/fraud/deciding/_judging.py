@@ -212,7 +212,7 @@ class Judging:
             for payment, score, rules in zip(payments, scores, fired, strict=True)
         ]
         alerts = [one.action != "approve" for one in outcomes]
-        reasons = explaining.explain(inputs, numbers, alerts=alerts, fired=fired)
+        reasons = explaining.explain(inputs, numbers, payments=payments, alerts=alerts, fired=fired)
         return [
             Verdict(one, why, tuple(rule.name for rule in rules), score, probability_text(champion, score))
             for one, why, rules, score in zip(outcomes, reasons, fired, scores, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from tallystick.apps.fraud.payments import Payment
 from tallystick.models import IntegerModel
 
 from ._decision import ReasonCode
@@ -54,12 +55,15 @@ class Explaining:
         found = [words.get(name, (UNKNOWN_CODE, titles[name])) for name in model.quantiser.names]
         self._codes = [code for code, _ in found]
         self._titles = [title for _, title in found]
+        self._things = [_thing(name) for name in model.quantiser.names]
+        self._means = ["_mean_" in name for name in model.quantiser.names]
 
     def explain(
         self,
         inputs: NDArray[np.int16],
         numbers: NDArray[np.float64],
         *,
+        payments: Sequence[Payment],
         alerts: Sequence[bool],
         fired: Sequence[Sequence[PaymentRule]],
     ) -> list[tuple[ReasonCode, ...]]:
@@ -70,6 +74,7 @@ class Explaining:
         Args:
             inputs: the champion's, int16, shape (payments, width).
             numbers: what they were made of, float64, shape (payments, all columns).
+            payments: whose they are.
             alerts: whether the payment does not simply go on.
             fired: the rules that fired, per payment.
         """
@@ -86,13 +91,25 @@ class Explaining:
             for place in places[: most - len(reasons)]:
                 part = parts[row, place]
                 if part > 0 or (part < 0 and not alerts[row]):
-                    reasons.append(self._reason(place, numbers[row, self._columns[place]], part))
+                    reasons.append(
+                        self._reason(payments[row], place, numbers[row, self._columns[place]], part)
+                    )
             told.append(tuple(reasons))
         return told
 
-    def _reason(self, place: int, value: float, part: float) -> ReasonCode:
-        way = "raises" if part > 0 else "lowers"
-        return ReasonCode(self._codes[place], f"{self._titles[place]}: {plain(value)}, {way} the risk")
+    def _reason(self, payment: Payment, place: int, value: float, part: float) -> ReasonCode:
+        way, thing = "raises" if part > 0 else "lowers", self._things[place]
+        if thing and not getattr(payment, thing):
+            # What a payment does not have has no history: a number of it would be read as one.
+            return ReasonCode(self._codes[place], f"no {thing} is named, {way} the risk")
+        told = "none yet" if value == 0 and self._means[place] else plain(value)
+        return ReasonCode(self._codes[place], f"{self._titles[place]}: {told}, {way} the risk")
+
+
+def _thing(feature: str) -> str:
+    """What a feature is of that a payment need not have."""
+    kind = feature.removeprefix("shared_").partition("_")[0]
+    return kind if kind in ("card", "device", "terminal") else ""
 
 
 def plain(value: float) -> str:

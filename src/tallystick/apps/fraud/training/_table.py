@@ -43,8 +43,8 @@ class History:
 
     @property
     def simulated(self) -> bool:
-        """Whether every payment is one of our simulator's."""
-        return all(payment.id.startswith(SIMULATED) for payment in self.payments)
+        """Whether any payment is one of our simulator's: what was learned from some of them is SIMULATED."""
+        return any(payment.id.startswith(SIMULATED) for payment in self.payments)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Trained:
         test_features: float64, shape (test payments, columns).
         test_fraud: bool.
         test_scores: int64, the detector's.
-        simulated: whether all payments are SIMULATED.
+        simulated: whether some payments are SIMULATED.
     """
 
     fitted: Fitted
