@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 import sys
 import time
@@ -25,6 +26,11 @@ from tallystick.network import find_engine
 # Name that is typed -> module and function; the order of the table. Faults of one network stand together.
 FAULTS = {
     "kill-one": ("validators", "kill_one"),
+    "kill-two": ("validators", "kill_two"),
+    "pause": ("validators", "pause"),
+    "wipe": ("validators", "wipe"),
+    "rolling": ("validators", "rolling"),
+    "full-disk": ("full_disks", "full_disk"),
 }
 
 
@@ -46,6 +52,7 @@ def main() -> int:
     except NotFoundError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return 2
+    logging.getLogger("tallystick").setLevel(logging.ERROR)  # endpoints are left alone all the time here
     signal.signal(signal.SIGTERM, _interrupted)  # what was started is ended then too
     rows = run(names)
     _write(rows, options.json)

@@ -61,17 +61,26 @@ class Trial:
             settle_s: before that, for what was on its way when the harm was done.
         """
         time.sleep(settle_s)
-        height, claims = self._stage.watch.top, self._claims()
+        height, claims, said = self._stage.watch.top, self._claims(), self._said()
         time.sleep(seconds)
         if self._stage.watch.top != height:
             self._wrong.append(f"{self._stage.watch.top - height} blocks came with too few validators")
         if self._claims() != claims:
             self._wrong.append("a statement was settled with too few validators")
+        if self._said() == said:
+            self._wrong.append("nothing was stated meanwhile, so nothing could have been lost")
 
     def blocks(self, count: int, timeout_s: float = WAIT_S) -> None:
         """Wait for so many new blocks: with as many as there are members, each one's turn to propose has come."""
         goal = self._stage.watch.top + count
         self.wait(lambda: self._stage.watch.top >= goal, f"{count} blocks did not come", timeout_s)
+
+    def back(self, which: int, timeout_s: float = WAIT_S) -> None:
+        """Wait until a validator that was just started tells of a block that nobody had before."""
+        goal = self._stage.watch.top + 1  # what it told last may be from before its end
+        self.wait(
+            lambda: self._stage.watch.heights[which] >= goal, f"validator {which} did not catch up", timeout_s
+        )
 
     def wrong(self, what: str) -> None:
         """Tell of something that must not be: the row does not hold."""
@@ -147,6 +156,9 @@ class Trial:
 
     def _claims(self) -> int:
         return sum(len(party.promised) for party in self.load.parties)
+
+    def _said(self) -> int:
+        return sum(len(party.acknowledged) for party in self.load.parties)
 
     def _whole(self, goal: int) -> bool:
         if min(self._stage.watch.heights) < goal:
