@@ -31,6 +31,8 @@ FAULTS = {
     "wipe": ("validators", "wipe"),
     "rolling": ("validators", "rolling"),
     "full-disk": ("full_disks", "full_disk"),
+    "halves": ("cuts", "halves"),
+    "cut-off": ("cuts", "cut_off"),
 }
 
 

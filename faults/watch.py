@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
+from http.client import HTTPException
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
@@ -28,8 +29,11 @@ def ask(url: str, method: str, *params: Any, timeout_s: float = 5.0) -> Any:
     """
     body = json.dumps({"id": 1, "jsonrpc": "2.0", "method": method, "params": params}).encode()
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    with _OPENER.open(request, timeout=timeout_s) as response:
-        answer = json.loads(response.read(ANSWER_LIMIT))
+    try:
+        with _OPENER.open(request, timeout=timeout_s) as response:
+            answer = json.loads(response.read(ANSWER_LIMIT))
+    except HTTPException as error:  # it was killed while it answered
+        raise OSError(f"half an answer to {method}") from error
     if not isinstance(answer, dict) or "result" not in answer:
         raise ValueError(f"the node refused {method}: {answer}")
     return answer["result"]
