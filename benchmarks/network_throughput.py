@@ -30,7 +30,7 @@ STATEMENTS_REACH = 300_000
 BLOCKS_REACH = 2
 ANCHORED = 10_000  # statements below each new anchor
 PARTIES = 60
-ROUNDS = 3
+ROUNDS = 4  # anchors that each party sends one after another
 LOOKS = 9
 RICH = 10**18
 WAIT_S = 240.0
@@ -134,7 +134,7 @@ def _transfers(ground: _Ground, folder: Path, accounts: int, each: int) -> float
 
 
 def _anchors(ground: _Ground, folder: Path) -> float:
-    """Return how many anchors a second distinct parties get through, the median of the rounds after the first."""
+    """Return how many anchors a second distinct parties get through, each sending its next when it saw its last mined."""
     from tallystick.chain import Anchors, Keys, Members, Outbox, Seat, hashed_id
 
     parties = [_account(f"{ground.name}/party/{number}") for number in range(PARTIES)]
@@ -154,22 +154,32 @@ def _anchors(ground: _Ground, folder: Path) -> float:
         members = outbox.send("members", founding).contract
         contract = outbox.send("anchors", Anchors.deploy_call(members)).contract
     anchors = Anchors(ground.chain(0).web3, contract)
-    rates, old = [], 0
-    for turn in range(ROUNDS + 1):
+    calls: list[list[Call]] = [[] for _ in parties]
+    old = 0
+    for _ in range(ROUNDS + 1):
         size = old + ANCHORED
         root, proof = _root(0, size), _consistency(old, 0, size, True) if old else []
-        calls = [[anchors.anchor(journal, size=size, root=root, proof=proof)] for journal in journals]
-        # each round has files of its own: opening them is the start of a process and not measured
-        spent = _sent(ground, folder / f"round-{turn}", parties, calls, gas=GAS)
-        rates.append(PARTIES / spent)
+        for mine, journal in zip(calls, journals, strict=True):
+            mine.append(anchors.anchor(journal, size=size, root=root, proof=proof))
         old = size
-    return statistics.median(rates[1:])
+    _sent(ground, folder / "first", parties, [mine[:1] for mine in calls], gas=GAS)
+    spent = _sent(ground, folder / "next", parties, [mine[1:] for mine in calls], gas=GAS, one_by_one=True)
+    return PARTIES * ROUNDS / spent
 
 
 def _sent(
-    ground: _Ground, folder: Path, senders: Sequence[Account], calls: Sequence[Sequence[Call]], *, gas: int
+    ground: _Ground,
+    folder: Path,
+    senders: Sequence[Account],
+    calls: Sequence[Sequence[Call]],
+    *,
+    gas: int,
+    one_by_one: bool = False,
 ) -> float:
-    """Send each sender's calls through an outbox of its own, all at once; seconds until the last is seen mined."""
+    """Send each sender's calls through an outbox of its own; seconds until the last is seen mined.
+
+    A sender hands over all its calls at once, or each when the one before it was seen mined, as a node anchors.
+    """
     from tallystick.chain import Outbox
 
     folder.mkdir(parents=True)
@@ -178,10 +188,14 @@ def _sent(
     def work(place: int) -> None:
         path = folder / f"{place}.db"
         with Outbox(path, ground.chain(place), account=senders[place]) as outbox:
-            for number, call in enumerate(calls[place]):
-                outbox.put(f"s{number}", call, gas=gas)
-            ready.wait()
-            mined = len(outbox.flush(timeout_s=WAIT_S))
+            steps = [[call] for call in calls[place]] if one_by_one else [list(calls[place])]
+            mined = 0
+            for turn, step in enumerate(steps):
+                for number, call in enumerate(step):
+                    outbox.put(f"s{turn}.{number}", call, gas=gas)
+                if not turn:
+                    ready.wait()
+                mined += len(outbox.flush(timeout_s=WAIT_S))
             if mined != len(calls[place]):
                 wrong.append(f"{mined} of {len(calls[place])} were mined: {outbox.failed()[:1]}")
 
