@@ -51,6 +51,7 @@ BENCHES = {
     "network-up": ("network_up", "network_up"),
     "network-throughput": ("network_throughput", "network_throughput"),
     "network-final": ("network_throughput", "network_final"),
+    "network-resume": ("network_resume", "network_resume"),
 }
 TOP = Path(__file__).resolve().parents[1]
 

@@ -20,6 +20,7 @@ __all__ = ["Trial"]
 
 LOOK_S = 0.1
 WAIT_S = 90.0
+ON_ITS_WAY = 2  # blocks that may still come when the harm is done
 
 
 class Trial:
@@ -36,6 +37,7 @@ class Trial:
         self.load = Load(stage.parties, profiles)
         self._since = min(len(party.acknowledged) for party in stage.parties)
         self._broken = self._mended = self._recovered = 0.0
+        self._top = 0
         self._resumed: float | None = None
         self._wrong: list[str] = []
         self._verdict = Verdict()
@@ -44,7 +46,8 @@ class Trial:
 
     def broken(self) -> None:
         """The harm is done now."""
-        self._broken = time.monotonic()
+        self._broken, self._top = time.monotonic(), self._stage.watch.top
+        self._stage.tell(f"  {self.fault}: the harm is done")
 
     def resumes(self, timeout_s: float = WAIT_S) -> None:
         """Wait until every party has settled a statement that was made after the harm: the network goes on."""
@@ -82,6 +85,12 @@ class Trial:
             lambda: self._stage.watch.heights[which] >= goal, f"validator {which} did not catch up", timeout_s
         )
 
+    def hurt(self, which: int) -> None:
+        """Hold that a validator has not gone on since the harm: else nothing was tried."""
+        gone_on = self._stage.watch.heights[which] - self._top
+        if gone_on > ON_ITS_WAY:
+            self._wrong.append(f"validator {which} had {gone_on} blocks more in spite of the harm")
+
     def wrong(self, what: str) -> None:
         """Tell of something that must not be: the row does not hold."""
         self._wrong.append(what)
@@ -89,6 +98,7 @@ class Trial:
     def mended(self) -> None:
         """The harm is taken away now."""
         self._mended = time.monotonic()
+        self._stage.tell(f"  {self.fault}: the harm is mended")
 
     def recovers(self, timeout_s: float = WAIT_S) -> None:
         """Wait until all validators stand at one new block with one hash, and all parties settle new statements."""

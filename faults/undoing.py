@@ -19,7 +19,10 @@ def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     Raises:
         OSError: it is not there, or it failed; with its words.
     """
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    # in a session of its own: a Ctrl-C is for us, and must not end what takes something away
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=60, start_new_session=True
+    )
     if check and done.returncode != 0:
         raise OSError(f"{words[0]} failed: {done.stderr.strip()[-200:]}")
     return done

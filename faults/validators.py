@@ -21,6 +21,7 @@ def kill_one(ground: Ground) -> list[FaultRow]:
         trial.broken()
         trial.resumes()
         trial.blocks(MEMBERS + 1)  # its turn to propose comes, and is waited for in vain
+        trial.hurt(0)
         stage.network.start(0)
         trial.mended()
         trial.recovers()
@@ -61,6 +62,7 @@ def pause(ground: Ground) -> list[FaultRow]:
             trial.broken()
             trial.resumes()
             time.sleep(max(0.0, until - time.monotonic()))
+            trial.hurt(0)
         finally:
             stage.network.resume(0)
         trial.mended()
@@ -75,6 +77,8 @@ def wipe(ground: Ground) -> list[FaultRow]:
         stage.network.kill(1)
         trial.broken()
         stage.network.wipe(1)
+        if (stage.network.bundle.member(1).home / "data" / "blockstore.db").exists():
+            trial.wrong("the validator's blocks were not taken away")
         trial.resumes()
         stage.network.start(1)
         trial.mended()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 import orjson
@@ -59,7 +60,7 @@ def _result(request: urllib.request.Request, method: str) -> Any:
     try:
         with _OPENER.open(request, timeout=_TIMEOUT_S) as response:
             data = response.read(ANSWER_LIMIT + 1)
-    except (OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:  # half an answer too: it was killed while it spoke
         raise ChainUnreachableError(f"the node does not answer {method}") from error
     try:
         answer = orjson.loads(data)
