@@ -45,7 +45,7 @@ def fraud_http(scale: float) -> list[Row]:
         directory = Path(place) / "bank"
         key = make_bank(directory, later=int(LATER * max(scale, 0.1)))
         sent = Sent()
-        memory = _without_disk(Path(place), key, seconds / 2)
+        memory = _without_disk(Path(place), key, seconds)
         with running(directory, key) as bank:
             ceiling = _wrk(bank)
             held = _load(bank, sent, RATE, seconds)

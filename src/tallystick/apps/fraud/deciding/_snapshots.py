@@ -26,6 +26,7 @@ __all__ = ["Snapshot", "Snapshots"]
 _MAGIC: Final = b"tallystick/engs\x01"
 _KEPT: Final = 2  # the newest, and one before it
 _PIECE: Final = 1024 * 1024  # bytes that are encrypted at once
+_SYNCED: Final = 4  # pieces after which the disk may do something else: the journal's syncs wait behind what is queued there
 _TAG: Final = 16  # bytes that a piece grows by
 _PREFIX: Final = 8  # random bytes; with the number of the piece they make the nonce
 _HEAD: Final = 4 * 8  # position and three lengths
@@ -104,6 +105,8 @@ class Snapshots:
                 sealed = self._cipher.encrypt(_nonce(prefix, number), part[start : start + _PIECE], _MAGIC)
                 file.pwrite(sealed, place)
                 place, number = place + len(sealed), number + 1
+                if number % _SYNCED == 0:
+                    file.sync()
 
     def positions(self) -> list[int]:
         """Return what the snapshots cover, the newest first."""
