@@ -39,6 +39,8 @@ AHEAD_BLOCKS = 30
 HEIGHT_KEPT_S = 0.1
 # a node writes its index of transactions a moment after the block
 INDEX_BLOCKS = 2
+# so far below what was seen a node may stand that is on its way
+LATE_BLOCKS = 2
 MOST_SENT = 4_096
 
 
@@ -129,6 +131,9 @@ class Endpoints(BaseProvider):  # type: ignore[misc] # web3 without the extra is
         if floor is None:
             floor = 0 if method in TIMELESS else self._floor
         line = self._gathering.line(turn=turn)
+        if method == "eth_sendRawTransaction":
+            # whom the others have left behind may be cut off from them, and would pass nothing on
+            line.sort(key=lambda one: 0 < one.seen < self._floor - LATE_BLOCKS)
         said = self._gathering.gather(method, params, line, first=1, enough=_anyone, floor=floor)
         if not said:
             raise _nobody(method)

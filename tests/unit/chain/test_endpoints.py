@@ -325,6 +325,17 @@ def test_the_same_bytes_go_to_another_endpoint_when_they_come_again() -> None:
         assert [node.asked.count("eth_sendRawTransaction") for node in nodes] == [1, 1, 0, 0]
 
 
+@pytest.mark.parametrize(("behind", "taken_by"), [(2, 0), (3, 1)])
+def test_bytes_go_first_to_whom_the_others_have_not_left_behind(behind: int, taken_by: int) -> None:
+    ledger, nodes = four()
+    with served(*nodes), reached(*nodes, agree=2) as chain:
+        nodes[0].behind = behind
+        ledger.height += 1
+        chain.head()
+        chain.send(b"\x02\x01")
+        assert [node.asked.count("eth_sendRawTransaction") for node in nodes].index(1) == taken_by
+
+
 # -- profiles ---------------------------------------------------------------------------------------------
 
 
