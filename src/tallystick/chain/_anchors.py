@@ -181,16 +181,19 @@ class Anchors:
             return bool(self._contract.read("includes", checked_digest(journal), *place))
         return bool(self._contract.read("includes_in", checked_digest(journal), checked_count(epoch), *place))
 
-    def anchored_at(self, journal: bytes, size: int, *, start: int = 0) -> Anchoring | None:
+    def anchored_at(
+        self, journal: bytes, size: int, *, start: int = 0, stop: int | str = "latest"
+    ) -> Anchoring | None:
         """Find the latest anchoring of a size, with its block, by one log query.
 
         Args:
             journal: SHA-256 of the journal's origin.
             size: number of statements.
             start: first block to look in; endpoints may limit the range, see ``history``.
+            stop: last block to look in, or a tag.
         """
         found = self._contract.logged(
-            "Anchored", start=start, journal=checked_digest(journal), size=checked_count(size)
+            "Anchored", start=start, stop=stop, journal=checked_digest(journal), size=checked_count(size)
         )
         return _anchoring(found[-1]) if found else None
 

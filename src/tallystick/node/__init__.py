@@ -26,7 +26,14 @@ from ._passphrase import passphrase_given
 from ._peers import CardFile, Peers, format_card_file, parse_card_file
 from ._rehashing import Rehashing
 from ._remote import RemoteNode
-from ._remote_witnesses import WitnessAnswer, Witnessed, ask_witnesses
+from ._remote_witnesses import (
+    Attested,
+    WitnessAnswer,
+    Witnessed,
+    ask_attestations,
+    ask_witnesses,
+    find_witnesses,
+)
 from ._retention import Hold, Plan, Retention
 from ._rotation import Rotated, rotate
 from ._settings import AnchorSettings, ChainSettings, OversightSettings, RetentionSettings, Settings
@@ -38,6 +45,7 @@ __all__ = [
     "FAMILIES",
     "AnchorSettings",
     "Anchoring",
+    "Attested",
     "BackedUp",
     "CardFile",
     "ChainSettings",
@@ -68,10 +76,12 @@ __all__ = [
     "Witnessed",
     "Workspace",
     "anchor_policy",
+    "ask_attestations",
     "ask_chain",
     "ask_witnesses",
     "backup",
     "evidence_files",
+    "find_witnesses",
     "fit",
     "format_ask",
     "format_card_file",

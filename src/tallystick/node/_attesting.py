@@ -10,9 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tallystick.errors import ChainMismatchError, NoteError, ReceiptError, VerificationError
+from tallystick.errors import (
+    ChainMismatchError,
+    ChainUnreachableError,
+    NoteError,
+    ReceiptError,
+    VerificationError,
+)
 from tallystick.proof import (
     AnchorClaim,
+    NoteSignature,
     Receipt,
     Witness,
     anchor_note_text,
@@ -28,7 +35,7 @@ from ._witnessing import cosigned_by
 if TYPE_CHECKING:
     from tallystick.chain import Chain
 
-__all__ = ["ANCHOR_NOTE", "attest", "merge_note"]
+__all__ = ["ANCHOR_NOTE", "attest", "attest_claim", "merge_note"]
 
 ANCHOR_NOTE = b"tallystick/anchor/v1\n"  # how an anchor note begins; a checkpoint never does
 
@@ -50,29 +57,56 @@ def attest(
     Raises:
         ReceiptError: the receipt carries no anchor.
         ChainMismatchError: it claims another chain or contract than this party uses.
+        ChainUnreachableError: one's own node does not answer, or has not come to that block yet.
         VerificationError: the chain does not have this anchor.
     """
-    from tallystick.chain import Anchors, connect
-
     claim, origin = receipt.anchor, receipt.checkpoint.origin
     if claim is None:
         raise ReceiptError("the receipt carries no anchor to attest")
+    line = attest_claim(witness, claim, origin, settings, chain=chain)
+    return format_note(anchor_note_text(claim, origin), [line])
+
+
+def attest_claim(
+    witness: Witness,
+    claim: AnchorClaim,
+    origin: str,
+    settings: ChainSettings,
+    *,
+    chain: Chain | None = None,
+) -> NoteSignature:
+    """Read an anchor on one's own node, and sign that it stands there; see `attest`.
+
+    Args:
+        witness: signs.
+        claim: the anchor; its proof and its note are not looked at.
+        origin: of the journal.
+        settings: this party's own chain and contract.
+        chain: an open chain to share.
+    """
+    from tallystick.chain import Anchors, connect
+
     # One's own node alone: what the others' say is theirs to sign.
     reached = connect(settings.profile.own()) if chain is None else chain
     try:
         own = (reached.chain_id, reached.genesis, settings.anchors)
         if own != (claim.chain_id, claim.genesis, claim.contract):
-            raise ChainMismatchError(
-                "the receipt's anchor is of another chain or contract than this workspace uses"
+            raise ChainMismatchError("the anchor is of another chain or contract than this workspace uses")
+        if reached.head().number < claim.block:
+            raise ChainUnreachableError(
+                f"this party's own node has not come to block {claim.block} yet", hint="ask again in a while"
             )
-        found = Anchors(reached.web3, settings.anchors).anchored_at(journal_id(origin), claim.size)
+        # In that very block: a journal may anchor one size again in a later epoch.
+        found = Anchors(reached.web3, settings.anchors).anchored_at(
+            journal_id(origin), claim.size, start=claim.block, stop=claim.block
+        )
         seen = None if found is None else (found.root, found.block, reached.block(found.block).hash)
     finally:
         if chain is None:
             reached.close()
     if seen != (claim.root, claim.block, claim.block_hash):
         raise VerificationError("this party's own node does not have this anchor")
-    return format_note(anchor_note_text(claim, origin), [witness.attest_anchor(claim, origin)])
+    return witness.attest_anchor(claim, origin)
 
 
 def merge_note(

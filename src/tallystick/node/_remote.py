@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tallystick.errors import (
+    ChainUnreachableError,
     ConfigurationError,
     EncodingError,
     EvidenceError,
@@ -25,10 +26,12 @@ from tallystick.errors import (
     WitnessConflictError,
 )
 from tallystick.proof import (
+    AnchorClaim,
     Card,
     Checkpoint,
     Receipt,
     TileTree,
+    anchor_note_text,
     format_add_checkpoint,
     log_key_at,
     parse_checkpoint,
@@ -46,7 +49,15 @@ _REFUSALS: Final = {
     400: "the witness cannot read the ask",
     403: "the witness does not take the head's signature: it may not have the newest card",
     404: "the witness does not know this party",
+    409: "the witness has seen another head of this size",
     422: "the witness says that the head does not follow what it has seen",
+    429: "the witness was asked too often",
+}
+_UNATTESTED: Final = {
+    400: "the witness cannot read the ask",
+    404: "the witness does not know this party, or attests no anchors",
+    409: "the witness uses another chain or contract",
+    422: "the witness's own node does not have this anchor",
     429: "the witness was asked too often",
 }
 
@@ -123,13 +134,31 @@ class RemoteNode:
         """
         body = format_add_checkpoint(old_size, proof, head.note)
         status, content, kind = self._ask("POST", "/add-checkpoint", body)
-        if status == 409:
+        if status == 409 and kind == "text/x.tlog.size":
             digits = content.removesuffix(b"\n")
-            if kind != "text/x.tlog.size" or not digits.isdigit() or len(digits) > 19:
+            if not digits.isdigit() or len(digits) > 19:
                 raise EncodingError("a witness's conflict must tell the size that it has seen")
             raise WitnessConflictError("the witness has seen another size", size=int(digits))
         if status != 200:
             raise EvidenceError(_REFUSALS.get(status, f"the witness answered {status}"))
+        return content
+
+    def attest_anchor(self, claim: AnchorClaim, origin: str) -> bytes:
+        """Ask for a line under an anchor's note: that this member read the anchor on its own node of the chain.
+
+        Returns:
+            Signature lines, not verified.
+
+        Raises:
+            NodeUnreachableError: no answer.
+            ChainUnreachableError: its own node of the chain has not come so far: ask again.
+            EvidenceError: it refuses.
+        """
+        status, content, _ = self._ask("POST", "/attest-anchor", anchor_note_text(claim, origin).encode())
+        if status == 503:
+            raise ChainUnreachableError("the witness's own node of the chain has not come so far, or is down")
+        if status != 200:
+            raise EvidenceError(_UNATTESTED.get(status, f"the witness answered {status}"))
         return content
 
     def send_card(self, card_file: bytes) -> None:

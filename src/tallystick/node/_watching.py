@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tallystick.errors import CardError, ConfigurationError, LockedError
-from tallystick.proof import Checkpoint, Clock, Journal, Party, Receipt, Witness
+from tallystick.proof import AnchorClaim, Checkpoint, Clock, Journal, NoteSignature, Party, Receipt, Witness
 
 from ._anchoring import read_claims, write_claims
-from ._attesting import attest, merge_note
+from ._attesting import attest, attest_claim, merge_note
 from ._evidence import Evidence
 from ._peers import Peers
 from ._settings import ChainSettings, Settings
@@ -83,6 +83,25 @@ class Witnessing(Evidence):
         """Read another party's anchor on this party's own chain and sign that it stands there; see `attest`."""
         self.peers.get(receipt.checkpoint.origin)
         return attest(self.witness, receipt, self._chain_settings(), chain=chain)
+
+    def attest_claim(
+        self,
+        claim: AnchorClaim,
+        origin: str,
+        *,
+        witness: Witness | None = None,
+        chain: Chain | None = None,
+    ) -> NoteSignature:
+        """Read an anchor on this party's own chain and sign that it stands there; see `attest`.
+
+        Args:
+            claim: the anchor.
+            origin: of the journal; the asker made sure that its party is known here.
+            witness: signs in place of the workspace's own, which only whoever writes here may open.
+            chain: an open chain to share.
+        """
+        settings = self._chain_settings()
+        return attest_claim(witness or self.witness, claim, origin, settings, chain=chain)
 
     def add_anchor_note(self, note: bytes) -> dict[str, int]:
         """Keep what witnesses say of an own anchor; see `merge_note`."""

@@ -20,12 +20,14 @@ from tallystick.proof._add_checkpoint import (
     parse_cosignatures,
 )
 from tallystick.proof._anchors import (
+    ANCHOR_NOTE_LIMIT,
     AnchorClaim,
     AnchorReading,
     ReadAnchor,
     anchor_note_text,
     format_anchor,
     parse_anchor,
+    parse_anchor_note_text,
 )
 from tallystick.proof._authors import sign_as_author, verify_author
 from tallystick.proof._bundles import Bundle, format_bundle, parse_bundle, read_bundle, verify_bundle
@@ -110,6 +112,7 @@ from tallystick.proof._witnesses import Witness, add_cosignatures
 
 __all__ = [
     "ADD_CHECKPOINT_LIMIT",
+    "ANCHOR_NOTE_LIMIT",
     "ASKS",
     "COSIGNATURE",
     "ED25519",
@@ -200,6 +203,7 @@ __all__ = [
     "open_fields",
     "parse_add_checkpoint",
     "parse_anchor",
+    "parse_anchor_note_text",
     "parse_bundle",
     "parse_card",
     "parse_checkpoint",

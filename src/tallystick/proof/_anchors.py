@@ -25,12 +25,28 @@ from tallystick.errors import EncodingError, ReceiptError
 from tallystick.proof._checkpoints import TREE_SIZE_LIMIT
 from tallystick.proof._encoding import JSON_INTEGER_LIMIT, decode_base64, encode_base64
 
-__all__ = ["AnchorClaim", "AnchorReading", "ReadAnchor", "anchor_note_text", "format_anchor", "parse_anchor"]
+__all__ = [
+    "ANCHOR_NOTE_LIMIT",
+    "AnchorClaim",
+    "AnchorReading",
+    "ReadAnchor",
+    "anchor_note_text",
+    "format_anchor",
+    "parse_anchor",
+    "parse_anchor_note_text",
+]
+
+ANCHOR_NOTE_LIMIT = 4096  # bytes of a text that asks to be attested
 
 PATH_LIMIT = 128  # hashes of a consistency proof
 
 _hash = re.compile(r"0x[0-9a-f]{64}").fullmatch
 _address = re.compile(r"0x[0-9a-f]{40}").fullmatch
+_note = re.compile(
+    r"tallystick/anchor/v1\nchain (0|[1-9][0-9]{0,15})\ngenesis (0x[0-9a-f]{64})\ncontract (0x[0-9a-f]{40})\n"
+    r"block (0|[1-9][0-9]{0,15}) (0x[0-9a-f]{64})\njournal ([^\n]{1,1024})\nsize ([1-9][0-9]{0,15})\n"
+    r"root ([A-Za-z0-9+/]{43}=)\n"
+).fullmatch
 _FIELDS = {"block", "block_hash", "chain_id", "consistency", "contract", "genesis", "root", "size"}
 
 
@@ -98,6 +114,28 @@ def anchor_note_text(claim: AnchorClaim, origin: str) -> str:
         f"block {claim.block} {claim.block_hash}\njournal {origin}\nsize {claim.size}\n"
         f"root {encode_base64(claim.root)}\n"
     )
+
+
+def parse_anchor_note_text(text: str) -> tuple[AnchorClaim, str]:
+    """Read what a witness is asked to attest; accepts exactly what ``anchor_note_text`` makes.
+
+    Returns:
+        The claim, without a proof, and the journal's origin; nothing in them is trusted.
+
+    Raises:
+        EncodingError: it is none.
+    """
+    found = _note(text) if len(text) <= ANCHOR_NOTE_LIMIT else None
+    if found is None:
+        raise EncodingError("expected the text of an anchor note: chain, block, journal, size, root")
+    chain_id, genesis, contract, block, block_hash, origin, size, root = found.groups()
+    numbers = int(chain_id), int(block), int(size)
+    if max(numbers) > JSON_INTEGER_LIMIT:
+        raise EncodingError(f"a number of an anchor note must be at most {JSON_INTEGER_LIMIT}")
+    claim = AnchorClaim(
+        numbers[0], genesis, contract, numbers[1], block_hash, numbers[2], decode_base64(root), ()
+    )
+    return claim, origin
 
 
 def format_anchor(claim: AnchorClaim) -> dict[str, Any]:

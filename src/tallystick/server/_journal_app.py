@@ -16,11 +16,13 @@ from tallystick import __version__
 from tallystick.errors import (
     AccessDeniedError,
     CardError,
+    ChainMismatchError,
     EncodingError,
     ForkError,
     NoteError,
     ProofError,
     TallystickError,
+    VerificationError,
     WitnessConflictError,
 )
 from tallystick.proof import format_receipt, parse_add_checkpoint
@@ -132,6 +134,11 @@ def _add_witness(app: FastAPI, service: JournalService) -> None:
         body = await request.body()
         return await run_in_threadpool(_witness, service, body)
 
+    @app.post("/attest-anchor", tags=["witness"])
+    async def attest_anchor(request: Request) -> Response:
+        """Sign that another member's anchor stands on the chain, as this party's own node of it says."""
+        return await run_in_threadpool(_attest, service, await request.body())
+
     @app.post("/card", tags=["party"])
     async def add_card(request: Request) -> dict[str, bool]:
         """Take newer cards of a party that is known here, such as one with a rotated log key."""
@@ -163,6 +170,18 @@ def _witness(service: JournalService, body: bytes) -> Response:
     except (CardError, NoteError) as error:
         hint = "post your newest cards to /card first"
         raise HttpError(403, "signature", error.message, hint=hint) from error
+
+
+def _attest(service: JournalService, body: bytes) -> Response:
+    """Answer an ask for a line under an anchor's note; the line alone, as `add-checkpoint` does."""
+    try:
+        return Response(service.attest_anchor(body), media_type=_TEXT, headers=_FRESH)
+    except EncodingError as error:
+        raise HttpError(400, "ask", error.message) from error
+    except ChainMismatchError as error:
+        raise HttpError(409, "chain", error.message) from error
+    except VerificationError as error:
+        raise HttpError(422, "anchor", error.message) from error
 
 
 def _size(size: int) -> Response:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 from tallystick.errors import AccessDeniedError, OverloadedError
-from tallystick.proof import ADD_CHECKPOINT_LIMIT
+from tallystick.proof import ADD_CHECKPOINT_LIMIT, ANCHOR_NOTE_LIMIT
 
 from ._keys import ApiKey
 from ._limits import RateLimits
@@ -43,6 +43,7 @@ _TABLE: Final[tuple[tuple[str, re.Pattern[str], frozenset[str], int], ...]] = tu
         ("GET", r"/tile/entries/.*", _READERS, 0),
         ("GET", r"/tile/[0-9]/.*", frozenset[str](), 0),
         ("POST", r"/add-checkpoint", frozenset[str](), ADD_CHECKPOINT_LIMIT),
+        ("POST", r"/attest-anchor", frozenset[str](), ANCHOR_NOTE_LIMIT),
         ("POST", r"/card", frozenset[str](), CARD_LIMIT),
         ("GET", r"/v1/receipts/[0-9a-f]{64}", _READERS | {"review"}, 0),
         ("GET", r"/metrics", frozenset({"audit", "operate"}), 0),

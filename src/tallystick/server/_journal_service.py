@@ -12,8 +12,9 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from tallystick.errors import ForkError, NotFoundError
+from tallystick.errors import EncodingError, ForkError, NotFoundError, OverloadedError
 from tallystick.node import (
     CardFile,
     Node,
@@ -27,14 +28,22 @@ from tallystick.proof import (
     Checkpoint,
     Receipt,
     Witness,
+    anchor_note_text,
     format_cosignatures,
+    format_note,
     parse_add_checkpoint,
+    parse_anchor_note_text,
     parse_checkpoint,
     parse_tile_path,
     read_tile,
 )
 
+if TYPE_CHECKING:
+    from tallystick.chain import Chain
+
 __all__ = ["JournalService", "JournalStanding"]
+
+ATTESTING_AT_ONCE: Final = 4  # anchors that are looked for on the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,12 @@ class JournalService:
     Args:
         node: open to write, or for reading beside the process that writes.
         witness: what cosigns; that of the node's workspace when None.
+        chain: where anchors are looked for; opened for each by the node's settings, its own endpoint alone, when None.
     """
 
-    def __init__(self, node: Node, *, witness: Witness | None = None) -> None:
-        self.node = node
+    def __init__(self, node: Node, *, witness: Witness | None = None, chain: Chain | None = None) -> None:
+        self.node, self._chain = node, chain
+        self._attesting = threading.BoundedSemaphore(ATTESTING_AT_ONCE)
         # The state file has its own lock between processes, so a node that only reads its journal may witness too.
         self.witness = witness or Witness(node.party, node.workspace.witness, clock=node.clock)
         # What another process appends is taken up by whoever asks next; meanwhile nobody else may read.
@@ -147,6 +158,41 @@ class JournalService:
             keep_evidence(self.node.workspace, ask.checkpoint, error.evidence)
             raise
         return format_cosignatures(ask.checkpoint, [line])
+
+    def attest_anchor(self, data: bytes) -> bytes:
+        """Look for another member's anchor on this party's own node of the chain, and sign that it stands there.
+
+        Args:
+            data: the text of an anchor note.
+
+        Returns:
+            This party's signature line.
+
+        Raises:
+            EncodingError: no such text.
+            NotFoundError: a party that is not known, or this node has no chain.
+            ChainMismatchError: another chain or contract.
+            ChainUnreachableError: this party's own node does not answer, or has not come so far.
+            OverloadedError: others ask the same at this moment.
+            VerificationError: the anchor is not there.
+        """
+        try:
+            claim, origin = parse_anchor_note_text(data.decode())
+        except UnicodeDecodeError as error:
+            raise EncodingError("an anchor note must be UTF-8") from error
+        self._known(origin)
+        settings = self.node.settings.chain
+        if settings is None or not settings.anchors:
+            raise NotFoundError("this node has no chain to read anchors on")
+        # A chain that hangs must not keep the threads that tiles and heads are read by.
+        if not self._attesting.acquire(blocking=False):
+            raise OverloadedError("others ask for anchors at this moment")
+        try:
+            line = self.node.attest_claim(claim, origin, witness=self.witness, chain=self._chain)
+        finally:
+            self._attesting.release()
+        text = anchor_note_text(claim, origin)
+        return format_note(text, [line])[len(text.encode()) + 1 :]
 
     def _known(self, origin: str) -> CardFile:
         with self._lock:

@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 from tests.proofs import EAST, NORTH, make_log
 
-from tallystick.errors import ReceiptError
-from tallystick.proof import AnchorClaim, anchor_note_text, format_anchor, journal_id, parse_anchor
+from tallystick.errors import EncodingError, ReceiptError
+from tallystick.proof import (
+    AnchorClaim,
+    anchor_note_text,
+    format_anchor,
+    journal_id,
+    parse_anchor,
+    parse_anchor_note_text,
+)
 from tallystick.proof._checkpoints import parse_tree_size
 
 CLAIM = make_log().anchor(6, checkpoint_size=7)
@@ -71,3 +78,22 @@ def test_an_anchor_note_is_never_a_checkpoint() -> None:
 def test_a_journal_is_named_on_a_chain_by_the_hash_of_its_origin() -> None:
     assert len(journal_id(NORTH.origin)) == 32
     assert journal_id(NORTH.origin) != journal_id(EAST.origin)
+
+
+def test_the_text_of_an_anchor_note_is_read_back() -> None:
+    claim, origin = parse_anchor_note_text(anchor_note_text(CLAIM, NORTH.origin))
+    assert (claim, origin) == (replace(CLAIM, consistency=()), NORTH.origin)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("/v1", "/v2"), ("chain ", "chain 0"), ("genesis 0x", "genesis 0X"), ("\nsize 6", "\nsize 06"), ("\nsize 6", "\nsize 0"),
+        ("\nsize 6", "\nsize 9007199254740992"), ("=\n", "=\n\n"), ("=\n", "="), ("journal ", "journal\n"), ("root ", "root A"),
+    ],
+)  # fmt: skip
+def test_a_text_that_asks_for_something_else_is_refused(old: str, new: str) -> None:
+    text = anchor_note_text(CLAIM, NORTH.origin)
+    assert text.count(old) == 1
+    with pytest.raises(EncodingError):
+        parse_anchor_note_text(text.replace(old, new))

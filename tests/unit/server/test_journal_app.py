@@ -254,3 +254,14 @@ def test_a_reader_beside_the_writer_shows_what_became_durable_meanwhile(pair: tu
         fill(clinic, 300)
         assert service.checkpoint().size == 302
         assert len(service.tile("tile/0/001.p/46")) == 46 * 32
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"tallystick/anchor/v1\n", b"x" * 4096])
+def test_what_asks_for_no_anchor_is_malformed(pair: tuple[Node, Node], body: bytes) -> None:
+    answer = ask(JournalService(pair[0]), "POST", "/attest-anchor", content=body)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_ask_for_an_anchor_is_bounded(pair: tuple[Node, Node]) -> None:
+    assert ask(JournalService(pair[0]), "POST", "/attest-anchor", content=b"x" * 4097).status_code == 413
