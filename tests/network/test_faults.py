@@ -56,6 +56,18 @@ def test_a_skipped_fault_is_said_loudly_and_does_not_hide_the_others(
     assert "NOT TRIED: partition 2|2: needs root" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["full-disk", "halves", "cut-off"])
+def test_what_only_root_may_do_is_skipped_with_a_reason_and_starts_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    said: list[str] = []
+    with Ground(said.append) as ground:
+        (row,) = program._fault(name)(ground)
+    assert "root" in row.skipped or "Linux" in row.skipped
+    assert said == []
+
+
 def test_no_rows_are_no_success() -> None:
     assert program.verdict([]) == 2
 
