@@ -32,7 +32,10 @@ def run(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
 def undone(*commands: Sequence[str]) -> Iterator[None]:
     """Run commands at the end; also when this process is killed, by a watcher that lives as long as it does."""
     # killed, we cannot end our validators: their own watchers do, and then these commands find nobody in their way
-    line = "read -r word || { sleep 2; " + "; ".join(shlex.join(words) for words in commands) + "; }"
+    each = "; ".join(
+        f"for turn in 1 2 3 4 5; do sleep 1; {shlex.join(words)} && break; done" for words in commands
+    )
+    line = f"read -r word || {{ {each}; }}"
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", line],
         stdin=subprocess.PIPE,
