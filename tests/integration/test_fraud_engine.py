@@ -287,8 +287,13 @@ def test_all_real_features_can_be_named_by_a_model_and_are_explained(bank: Bank)
         weights=(tuple([1] * width),), biases=(0,), centre=(0,) * width,
     )  # fmt: skip
     with bank.engine(models=Detectors(Detector(model)), features=Windows()) as engine:
-        decision = engine.decide(payment(1, amount=9_000))
+        decision = engine.decide(payment(1, amount=9_000, card="c1", device="d1", terminal="t1"))
+        bare = engine.decide(payment(2, amount=9_000))
         assert engine.replay().differ == 0
+    assert [reason.text for reason in bare.reasons if "is named" in reason.text] == [
+        "no card is named, raises the risk"
+    ]
+    assert len({reason.text for reason in bare.reasons}) == len(bare.reasons)
     known = {one.reason_code: one.title for one in FEATURES}
     assert decision.reasons
     for reason in decision.reasons:

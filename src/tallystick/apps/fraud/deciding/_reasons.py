@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "Explaining", "feature_words"]
 
 MOST: Final = 4
+LOOKED: Final = 2 * MOST  # strongest features that are looked at: some may say one and the same
 OF_APPROVED: Final = 2  # reasons of a payment that goes on: stored for later questions, so fewer
 
 Words = Mapping[str, tuple[str, str]]
@@ -83,25 +84,39 @@ class Explaining:
         parts = self._model.contributions_inputs_many(inputs)
         alert = np.array(alerts, dtype=bool)
         weights = np.where(alert[:, None], parts, np.abs(parts))
-        order = np.argsort(-weights, axis=1, kind="stable")[:, :MOST].tolist()
+        order = np.argsort(-weights, axis=1, kind="stable")[:, :LOOKED].tolist()
         told = []
         for row, places in enumerate(order):
             reasons = [ReasonCode(rule.reason_code, rule.title) for rule in fired[row][:MOST]]
             most = MOST if alerts[row] else OF_APPROVED
-            for place in places[: most - len(reasons)]:
-                part = parts[row, place]
-                if part > 0 or (part < 0 and not alerts[row]):
-                    reasons.append(
-                        self._reason(payments[row], place, numbers[row, self._columns[place]], part)
-                    )
+            found = [
+                place
+                for place in places
+                if parts[row, place] > 0 or (parts[row, place] < 0 and not alerts[row])
+            ]
+            for place, lacking in self._once(payments[row], found)[: max(most - len(reasons), 0)]:
+                value = numbers[row, self._columns[place]]
+                reasons.append(self._reason(place, lacking, value, parts[row, place]))
             told.append(tuple(reasons))
         return told
 
-    def _reason(self, payment: Payment, place: int, value: float, part: float) -> ReasonCode:
-        way, thing = "raises" if part > 0 else "lowers", self._things[place]
-        if thing and not getattr(payment, thing):
+    def _once(self, payment: Payment, places: Sequence[int]) -> list[tuple[int, str]]:
+        """Return places with what the payment lacks of them: all that it says of one lacking thing is one reason."""
+        told, kept = set[str](), []
+        for place in places:
+            thing = self._things[place]
+            lacking = thing if thing and not getattr(payment, thing) else ""
+            if lacking not in told:
+                kept.append((place, lacking))
+            if lacking:
+                told.add(lacking)
+        return kept
+
+    def _reason(self, place: int, lacking: str, value: float, part: float) -> ReasonCode:
+        way = "raises" if part > 0 else "lowers"
+        if lacking:
             # What a payment does not have has no history: a number of it would be read as one.
-            return ReasonCode(self._codes[place], f"no {thing} is named, {way} the risk")
+            return ReasonCode(self._codes[place], f"no {lacking} is named, {way} the risk")
         told = "none yet" if value == 0 and self._means[place] else plain(value)
         return ReasonCode(self._codes[place], f"{self._titles[place]}: {told}, {way} the risk")
 
