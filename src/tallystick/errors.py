@@ -43,6 +43,7 @@
     │  ├─ MissingExtraError     a part that is not installed
     │  ├─ NodeUnreachableError  another member's node gave no answer
     │  ├─ OverloadedError       more is waiting than can be answered in time
+    │  ├─ QuorumError           too few other members have signed; it waits
     │  ├─ ScorerUnreachableError somebody else's scorer gave no answer
     │  └─ StorageError          reading or writing failed; nothing more is written
     │     ├─ DamagedError       what stands on the disk is not what was written
@@ -90,6 +91,7 @@ __all__ = [
     "PaymentError",
     "PolicyError",
     "ProofError",
+    "QuorumError",
     "RateLimitError",
     "ReceiptError",
     "RetiredModelError",
@@ -333,6 +335,13 @@ class NodeUnreachableError(SurroundingsError):
 
 class OverloadedError(SurroundingsError):
     code = "surroundings.overloaded"
+    retryable = True
+
+
+class QuorumError(SurroundingsError):
+    """Too few other members have signed what may not go on without them; it waits, nothing is lost."""
+
+    code = "surroundings.quorum"
     retryable = True
 
 

@@ -14,6 +14,7 @@ from ._consortium import Consortium, make_policy
 from ._evidence_files import evidence_files, keep_evidence
 from ._fitting import FAMILIES, fit
 from ._founding import found, found_models, found_oracle, seat_of
+from ._gathering import Gathered, gather, gather_beside
 from ._grounds import EmbeddedGround, Ground, NetworkGround
 from ._judging import Judged
 from ._membership import Membership
@@ -36,7 +37,15 @@ from ._remote_witnesses import (
 )
 from ._retention import Hold, Plan, Retention
 from ._rotation import Rotated, rotate
-from ._settings import AnchorSettings, ChainSettings, OversightSettings, RetentionSettings, Settings
+from ._rounds import Rounds
+from ._settings import (
+    AnchorSettings,
+    ChainSettings,
+    OversightSettings,
+    RetentionSettings,
+    Settings,
+    WitnessSettings,
+)
 from ._witnessing import WitnessAsk, format_ask, parse_ask
 from ._workspace import Workspace
 
@@ -51,6 +60,7 @@ __all__ = [
     "ChainSettings",
     "Consortium",
     "EmbeddedGround",
+    "Gathered",
     "Ground",
     "Hold",
     "Judged",
@@ -69,10 +79,12 @@ __all__ = [
     "Retention",
     "RetentionSettings",
     "Rotated",
+    "Rounds",
     "Settings",
     "Sighting",
     "WitnessAnswer",
     "WitnessAsk",
+    "WitnessSettings",
     "Witnessed",
     "Workspace",
     "anchor_policy",
@@ -89,6 +101,8 @@ __all__ = [
     "found_elsewhere",
     "found_models",
     "found_oracle",
+    "gather",
+    "gather_beside",
     "keep_evidence",
     "make_policy",
     "migrate",

@@ -151,10 +151,11 @@ class Anchoring:
                 hint="this looks like a restored backup: fetch the newer journal, or ask the members for a new epoch",
             )
 
-    def anchor(self, *, timeout_s: float | None = None) -> list[AnchorClaim]:
-        """Finish what an earlier run began, then anchor the journal's head.
+    def anchor(self, *, size: int | None = None, timeout_s: float | None = None) -> list[AnchorClaim]:
+        """Finish what an earlier run began, then anchor a head of the journal.
 
         Args:
+            size: of the head; the newest when None, and with 0 only what was begun is finished.
             timeout_s: for all of it together; the profile's `wait_s` when None.
 
         Returns:
@@ -173,17 +174,18 @@ class Anchoring:
         if self._outbox.pending():
             self._outbox.flush(timeout_s=max(deadline - time.monotonic(), 0))
             self.check()
-        wanted = self._want()
+        wanted = self._want(self._journal.size if size is None else size)
         if wanted:
             self._outbox.flush(timeout_s=max(deadline - time.monotonic(), 0))
             self._check_done(wanted)
         return self._collect()
 
-    def _want(self) -> str:
-        """Keep the anchor of the journal's head; its intent's id, empty when the chain has that head."""
-        size, root, head = self._journal.size, self._journal.root(), self.head()
+    def _want(self, size: int) -> str:
+        """Keep the anchor of a head; its intent's id, empty when the chain has that head or a later one."""
+        head = self.head()
         if not size or (head is not None and head[0] >= size):
             return ""
+        root = self._journal.root(size)
         if self._outbox.pending():
             # Put now, its proof would start at a head that is about to change.
             raise ChainError(

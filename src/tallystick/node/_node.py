@@ -29,6 +29,7 @@ from tallystick.proof import (
 from ._anchoring import Anchoring, read_claims
 from ._deciding import Deciding
 from ._endpoint_stating import report_drafts
+from ._gathering import Gathered, gather_notes, head_to_anchor, take_given
 from ._passphrase import passphrase_given
 from ._settings import SETTINGS_FILE, ChainSettings, Settings
 from ._workspace import Workspace, head_file, write_small
@@ -59,7 +60,12 @@ class Node(Deciding):
         settings: as read from `tallystick.toml`.
         party, journal, peers: see `Evidence`.
         read_only: opened beside another process that writes.
+        gathered: what the witnesses gave when an anchor was last asked for.
     """
+
+    gathered: Gathered = Gathered()
+    _means: _Means
+    _keys: bytes
 
     @classmethod
     def init(
@@ -179,7 +185,11 @@ class Node(Deciding):
                 head_file=head_file(party.origin, means.heads),
             )
         try:
-            return cls(workspace, settings, party, journal, clock=means.clock, read_only=read_only)
+            node = cls(workspace, settings, party, journal, clock=means.clock, read_only=read_only)
+            node._means, node._keys = means, workspace.keys.read_bytes()
+            if not read_only:
+                take_given(node)
+            return node
         except BaseException:
             journal.close()
             raise
@@ -211,21 +221,54 @@ class Node(Deciding):
         age_s = (self.clock() - oldest.statement.at) / 1_000_000
         return fresh >= rule.every_statements or age_s >= rule.every_seconds
 
-    def anchor(self, *, chain: Chain | None = None, timeout_s: float | None = None) -> list[AnchorClaim]:
+    def anchor(
+        self, *, chain: Chain | None = None, timeout_s: float | None = None, ask: bool = True
+    ) -> list[AnchorClaim]:
         """Anchor the newest head, and finish what an earlier run began; see `Anchoring.anchor`.
 
-        Endpoints that were found lying or lagging meanwhile are stated, for the next anchor.
+        Where the settings name witnesses, they are asked for their lines first, and to attest anchors afterwards;
+        `gathered` tells what came. Endpoints that were found lying or lagging meanwhile are stated, for the next anchor.
+
+        Args:
+            chain: as for `anchoring`.
+            timeout_s: for the chain; the profile's `wait_s` when None.
+            ask: whether witnesses are asked; what is there already counts all the same.
+
+        Raises:
+            QuorumError: the head waits for cosignatures; what was begun, or had enough of them, is anchored all the same.
         """
+        self._chain_settings()
+        take_given(self)
+        size, self.gathered, short = head_to_anchor(self, ask=ask)
         way = self.anchoring(chain=chain)
         try:
-            fresh = way.anchor(timeout_s=timeout_s)
+            fresh = way.anchor(size=size, timeout_s=timeout_s)
         finally:
             drafts = report_drafts(way.chain.reports())
             way.close()
             if drafts:
                 self.record_many(drafts)
         self._claims = read_claims(self.workspace.anchors)
+        if ask:
+            self.gathered = gather_notes(self, self.gathered)
+        if short is not None:
+            raise short
         return fresh
+
+    def beside(self, *, read_only: bool) -> Node:
+        """Open this workspace once more with the keys that are open here; its settings and cards are read again.
+
+        Args:
+            read_only: as for `open`.
+
+        Raises:
+            ConfigurationError: its keys were rotated meanwhile.
+            LockedError: another process writes here.
+        """
+        if self.workspace.keys.read_bytes() != self._keys:
+            raise ConfigurationError("the keys were changed meanwhile", hint="start it again")
+        settings = Settings.read(self.workspace.path)
+        return self._of(self.workspace, settings, self.party, self._means, read_only=read_only)
 
     def set_chain(self, chain: ChainSettings) -> None:
         """Write another chain, or other contracts on it, into the settings."""

@@ -19,6 +19,13 @@ oracle = "0x..."            # address of the Oracle contract
 [anchor]
 every_statements = 1000     # anchor when so many statements are new
 every_seconds = 60          # or when the oldest new one is so old
+cosigned = 0                # so many known parties must have cosigned a head before it is anchored
+
+[witnesses]                 # no such table: nobody is asked
+urls = ["https://..."]      # where other members' nodes listen
+need = 0                    # so many lines are wanted; 0: so many that no two histories can both have them
+every_seconds = 60          # how often `tallystick node serve` asks
+timeout_seconds = 10        # that one of them may take to answer
 
 [clock]
 behind_s = 300              # seconds that the clock may stand behind the last statement
@@ -59,14 +66,16 @@ __all__ = [
     "OversightSettings",
     "RetentionSettings",
     "Settings",
+    "WitnessSettings",
 ]
 
 SETTINGS_FILE = "tallystick.toml"
 SETTINGS_VERSION = 1
-_TABLES = ("anchor", "chain", "clock", "oversight", "retention")
+_TABLES = ("anchor", "chain", "clock", "oversight", "retention", "witnesses")
 _CONTRACTS = ("members", "anchors", "models", "oracle")
 _WHOSE = "whose"  # the profile's `members`: in this table that word is the contract's address
 SETTINGS_LIMIT = 64 * 1024  # bytes
+WITNESS_LIMIT = 64
 _address = re.compile(r"0x[0-9a-f]{40}").fullmatch
 
 
@@ -118,10 +127,49 @@ class AnchorSettings:
 
     every_statements: int = 1000
     every_seconds: int = 60
+    cosigned: int = 0
 
     def __post_init__(self) -> None:
         if self.every_statements < 1 or self.every_seconds < 0:
             raise ConfigurationError("anchor.every_statements must be >= 1 and anchor.every_seconds >= 0")
+        if not 0 <= self.cosigned <= WITNESS_LIMIT:
+            raise ConfigurationError(f"anchor.cosigned must be 0 to {WITNESS_LIMIT} known parties")
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessSettings:
+    """Which members' nodes are asked to cosign heads and to attest anchors, and how many lines are wanted.
+
+    Args:
+        urls: where they listen.
+        need: lines that are wanted; 0 for the smallest number of which no two histories can both have so many.
+        every_seconds: between two rounds of a node that serves.
+        timeout_seconds: of one answer.
+    """
+
+    urls: tuple[str, ...] = ()
+    need: int = 0
+    every_seconds: int = 60
+    timeout_seconds: int = 10
+
+    def __post_init__(self) -> None:
+        count = len(self.urls)
+        if count > WITNESS_LIMIT or len(set(self.urls)) != count:
+            raise ConfigurationError(
+                f"witnesses.urls must name at most {WITNESS_LIMIT} nodes, each of them once"
+            )
+        if self.need and not count < 2 * self.need <= 2 * count:
+            raise ConfigurationError(
+                f"witnesses.need must be 0, or more than half of the {count} nodes, got {self.need}",
+                hint="with half of them or fewer, two histories could both have enough witnesses",
+            )
+        if min(self.every_seconds, self.timeout_seconds) < 1:
+            raise ConfigurationError("witnesses.every_seconds and witnesses.timeout_seconds must be >= 1")
+
+    @property
+    def wanted(self) -> int:
+        """How many lines are wanted: `need`, or the smallest safe number; 0 when nobody is asked."""
+        return self.need or (len(self.urls) // 2 + 1 if self.urls else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +215,7 @@ class Settings:
     clock: ClockBounds = field(default_factory=ClockBounds)
     oversight: OversightSettings = field(default_factory=OversightSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    witnesses: WitnessSettings = field(default_factory=WitnessSettings)
 
     @classmethod
     def read(cls, workspace: Path) -> Settings:
@@ -213,6 +262,7 @@ class Settings:
         clock = _section("clock", document.pop("clock", {}), ClockBounds)
         oversight = _section("oversight", document.pop("oversight", {}), OversightSettings)
         retention = _section("retention", document.pop("retention", {}), RetentionSettings)
+        witnesses = _section("witnesses", document.pop("witnesses", {}), WitnessSettings)
         settings = cast(Settings, _section("", document, cls, required=("name",), skip=_TABLES))
         return replace(
             settings,
@@ -221,6 +271,7 @@ class Settings:
             clock=cast(ClockBounds, clock),
             oversight=cast(OversightSettings, oversight),
             retention=cast(RetentionSettings, retention),
+            witnesses=cast(WitnessSettings, witnesses),
         )
 
     def format(self, workspace: Path) -> str:
@@ -236,6 +287,8 @@ class Settings:
             lines += ["", "[oversight]", *_lines(self.oversight)]
         if self.retention != RetentionSettings():
             lines += ["", "[retention]", *_lines(self.retention)]
+        if self.witnesses != WitnessSettings():
+            lines += ["", "[witnesses]", *_lines(self.witnesses)]
         return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.errors import CardError, ConfigurationError, LockedError
@@ -48,6 +49,7 @@ class Witnessing(Evidence):
         self.workspace, self.settings, self.read_only = workspace, settings, read_only
         self.clock = clock
         self._witness: Witness | None = None
+        self._seen_of_files: tuple[object, ...] = ()
 
     @property
     def witness(self) -> Witness:
@@ -109,6 +111,13 @@ class Witnessing(Evidence):
         write_claims(self.workspace.anchors, self._claims)
         return given
 
+    def reload(self) -> None:
+        """See the cards and anchors that another process has kept since; cheap when there is nothing new."""
+        standing = tuple(_standing(path) for path in (self.workspace.peers, self.workspace.anchors))
+        if standing != self._seen_of_files:
+            self.peers, self._claims = Peers(self.workspace.peers), read_claims(self.workspace.anchors)
+            self._seen_of_files = standing
+
     def _chain_settings(self) -> ChainSettings:
         if self.settings.chain is None:
             raise ConfigurationError(
@@ -116,3 +125,12 @@ class Witnessing(Evidence):
                 hint="set [chain] in tallystick.toml, or `tallystick init --chain`",
             )
         return self.settings.chain
+
+
+def _standing(path: Path) -> tuple[int, int] | None:
+    """What tells one state of a file or directory from another; both are replaced, never changed in place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -8,6 +8,7 @@
       witness.json        heads of other journals that this party has cosigned
       outbox-….sqlite     what was sent to the chain, and what still has to be
       anchors.json        own heads that stand on the chain
+      given/              notes that others signed, until whoever writes takes them in
       moving/             a move to another chain that is not over: its settings, outbox and anchored heads
       models/             model files, each under its hash
       openings/           inputs of oracle requests that this party may see, with what opens their commitment
@@ -66,6 +67,11 @@ class Workspace:
     def anchors(self) -> Path:
         """Own heads on the chain."""
         return self.path / "anchors.json"
+
+    @property
+    def given(self) -> Path:
+        """The directory of notes that others signed and that nobody has taken in yet."""
+        return self.path / "given"
 
     @property
     def moving(self) -> Path:

@@ -34,6 +34,7 @@ class Cosigned:
     def __init__(self, files: Files, path: Path) -> None:
         self._files = files
         self._path = path
+        self._mark = self._standing()
         self._kept = _load(files, path)
 
     def add(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -49,12 +50,25 @@ class Cosigned:
         notes = [encode_base64(found.note) for found in self._kept.values()]
         document = {"notes": notes, "type": _FORMAT, "v": 1}
         write_atomically(self._files, self._path, format_json(document), mode=0o600)
+        self._mark = self._standing()
         return checkpoint
 
     def best(self, above: int) -> Checkpoint | None:
         """The checkpoint with the most signature lines among those larger than ``above``; the largest of equals."""
+        mark = self._standing()
+        if mark is not None and mark != self._mark:
+            # Another process has written it since: whoever only reads shows its lines too.
+            self._kept, self._mark = _load(self._files, self._path), mark
         found = [checkpoint for size, checkpoint in self._kept.items() if size > above]
         return max(found, key=lambda one: (len(one.parsed().signatures), one.size), default=None)
+
+    def _standing(self) -> tuple[int, int, int] | None:
+        """What tells one state of the file from another; None when there is none."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _merged(known: Checkpoint, more: Checkpoint) -> Checkpoint:

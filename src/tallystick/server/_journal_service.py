@@ -111,8 +111,14 @@ class JournalService:
     def receipt(self, statement: str, *, disclose: Sequence[str] | None = None) -> Receipt:
         """Make a receipt; see `Evidence.receipt`."""
         with self._lock:
-            self.node.journal.refresh()
+            self._refresh()
             return self.node.receipt(statement, disclose=disclose)
+
+    def _refresh(self) -> Checkpoint:
+        """See what the process that writes has kept since; the caller holds the lock."""
+        if self.node.read_only:
+            self.node.reload()
+        return self.node.journal.refresh()
 
     def card(self) -> bytes:
         """Return the party's cards as a file."""
@@ -223,7 +229,7 @@ class JournalService:
     def standing(self) -> JournalStanding:
         """Say how the node stands."""
         with self._lock:
-            head = self.node.journal.refresh()
+            head = self._refresh()
             note = self.node.journal.cosigned()
             claims = self.node.claims
         return JournalStanding(

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from tallystick.chain import Profile
 from tallystick.errors import ConfigurationError, NotFoundError, UnknownFormatError
-from tallystick.node._settings import AnchorSettings, ChainSettings, OversightSettings, Settings
+from tallystick.node._settings import (
+    AnchorSettings,
+    ChainSettings,
+    OversightSettings,
+    Settings,
+    WitnessSettings,
+)
 from tallystick.proof import ClockBounds
 
 HERE = Path("/workspace")
@@ -27,8 +33,9 @@ FULL = Settings(
         models="0x" + "3" * 40,
         oracle="0x" + "4" * 40,
     ),
-    anchor=AnchorSettings(7, 0),
+    anchor=AnchorSettings(7, 0, cosigned=2),
     oversight=OversightSettings(confirm_s=60),
+    witnesses=WitnessSettings(("https://b:8490", "https://c:8490", "https://d:8490"), 2, timeout_seconds=3),
 )
 
 
@@ -70,6 +77,15 @@ def test_any_name_and_path_survive(name: str, path: str) -> None:
         ('version = 1\nname = "A"\n[chain]\npath = "c"\noracle = 4', "chain.oracle must be strings", ""),
         ('version = 1\nname = "A"\n[oversight]\nconfirm_s = 0', "must be > 0 seconds", ""),
         ('version = 1\nname = "A"\n[oversight]\nconfirm = 9', "unknown key", "did you mean"),
+        ('version = 1\nname = "A"\n[anchor]\ncosigned = -1', "anchor.cosigned must be 0", ""),
+        ('version = 1\nname = "A"\n[witnesses]\nurls = ["a", "a"]', "each of them once", ""),
+        (
+            'version = 1\nname = "A"\n[witnesses]\nurls = ["a", "b"]\nneed = 1',
+            "more than half",
+            "two histories",
+        ),
+        ('version = 1\nname = "A"\n[witnesses]\nurls = ["a"]\nneed = 2', "more than half", ""),
+        ('version = 1\nname = "A"\n[witnesses]\nevery_seconds = 0', "must be >= 1", ""),
         ("version = 1", "must say name", ""),
         ('name = "A"', "must say version = 1", ""),
         ("version = ", "not TOML", ""),
@@ -97,3 +113,10 @@ def test_the_bounds_of_the_clock_are_read_and_written_back() -> None:
     settings = Settings.parse('version = 1\nname = "A"\n[clock]\nbehind_s = 7200', HERE)
     assert settings.clock == ClockBounds(behind_s=7200)
     assert Settings.parse(settings.format(HERE), HERE) == settings
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
+def test_so_many_witnesses_are_wanted_that_no_two_histories_can_both_have_them(
+    count: int, wanted: int
+) -> None:
+    assert WitnessSettings(tuple("abcde"[:count])).wanted == wanted
