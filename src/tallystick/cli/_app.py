@@ -24,7 +24,7 @@ COMMANDS = {
     "verify": f"{_HERE}._verify",
     "trace": f"{_HERE}._trace",
     "witness": f"{_HERE}._witness",
-    "node": f"{_HERE}._node_serve",
+    "node": f"{_HERE}._node_group",
     "card": f"{_HERE}._card",
     "policy": f"{_HERE}._policy",
     "members": f"{_HERE}._chain",

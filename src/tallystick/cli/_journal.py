@@ -179,14 +179,26 @@ def anchor(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait for the chain.")] = 60.0,
     workspace: Workspace = Path(),
 ) -> None:
-    """Put the journal's newest head on the chain; safe to run again at any time."""
+    """Put the journal's newest head on the chain; safe to run again at any time.
+
+    Where the settings name witnesses (`tallystick node witnesses`), they are asked first, and asked to attest the
+    anchor afterwards. A head that needs cosignatures waits until it has them: then this fails, and nothing is lost.
+    """
+    from tallystick.cli._node_ask import show_gathered, written_gathered
+    from tallystick.errors import QuorumError
+
     with open_node(workspace) as node:
         if if_due and not node.anchor_due():
             out.line("not due yet")
             out.result({"anchors": []})
             return
-        with out.waiting("waiting for the chain"):
-            fresh = node.anchor(timeout_s=timeout)
+        try:
+            with out.waiting("waiting for the chain"):
+                fresh = node.anchor(timeout_s=timeout)
+        except QuorumError:
+            show_gathered(out, node.gathered)
+            raise
+    show_gathered(out, node.gathered)
     for claim in fresh:
         out.line(f"size {claim.size:,} stands in block {claim.block:,} of chain {claim.chain_id}")
     if not fresh:
@@ -197,7 +209,8 @@ def anchor(
             "anchors": [
                 {"block": c.block, "chain_id": c.chain_id, "contract": c.contract, "size": c.size}
                 for c in fresh
-            ]
+            ],
+            "gathered": written_gathered(node.gathered),
         }
     )
 

@@ -1,4 +1,4 @@
-"""`tallystick node serve|ask|watch`: a party's node towards the other members."""
+"""`tallystick node serve|watch`: a party's node towards the other members."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._node import open_node
-from tallystick.cli._output import Output, utc
+from tallystick.cli._output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tallystick.node import Node, RemoteNode, Sighting
+    from tallystick.errors import TallystickError
+    from tallystick.node import Gathered, Node, Sighting
     from tallystick.server import Served
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Your node towards other members: show your journal, witness theirs, follow their logs.",
-)
+app = typer.Typer(rich_markup_mode=None)
 
 
 @command(
@@ -47,12 +44,19 @@ def serve(
     per_second: Annotated[
         int, typer.Option("--per-second", min=1, help="Requests of one key, or of one address without.")
     ] = 200,
+    asks: Annotated[
+        bool, typer.Option("--ask/--no-ask", help="Ask the witnesses that the settings name, every so often.")
+    ] = True,
+    anchors: Annotated[
+        bool, typer.Option("--anchor", help="Anchor too, when it is due and cosigned as the settings say.")
+    ] = False,
     workspace: Workspace = Path(),
 ) -> None:
     """Show your journal as tiles, and witness the journals of parties whose card you imported.
 
     Hashes and heads are anybody's; entries and receipts need a key with the role audit or member (`tallystick fraud
-    keys add`). Runs beside whatever writes the journal. Ends with Ctrl-C or SIGTERM.
+    keys add`). Where the settings name witnesses (`tallystick node witnesses`), they are asked for their lines under
+    your newest head and your anchors. Runs beside whatever writes the journal. Ends with Ctrl-C or SIGTERM.
     """
     from tallystick.cli._fraud_serve import _Log
     from tallystick.server import JournalService, Keys, ServerSettings, create_journal_app
@@ -60,19 +64,59 @@ def serve(
 
     known = Keys.read(workspace / "keys.toml")
     with open_node(workspace, read_only=True) as node, _Log(log) as written:
-        service = JournalService(node)
+        rounds = _Rounds(out, node, anchors=anchors) if asks and node.settings.witnesses.urls else None
+        service = JournalService(node, gathered=None if rounds is None else rounds.last)
         settings = ServerSettings(
             keys=known, requests_per_s=float(per_second), open_metrics=open_metrics, log=written.write
         )
-        run(
-            create_journal_app(service, settings),
-            host=host,
-            port=port,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            started=lambda place: _say(out, place, node, len(known.keys)),
-        )
+
+        def started(place: Served) -> None:
+            _say(out, place, node, len(known.keys))
+            if rounds is not None:
+                rounds.start()
+
+        try:
+            run(
+                create_journal_app(service, settings),
+                host=host,
+                port=port,
+                tls_cert=tls_cert,
+                tls_key=tls_key,
+                started=started,
+            )
+        finally:
+            if rounds is not None:
+                rounds.stop()
     out.line("ended")
+
+
+class _Rounds:
+    """The rounds of a node that serves, told to a person: what changed since the last one, never the same twice."""
+
+    def __init__(self, out: Output, node: Node, *, anchors: bool) -> None:
+        from tallystick.node import Rounds
+
+        self._out = out
+        self._said: list[str] = []
+        self._rounds = Rounds(node, anchors=anchors, told=self._tell)
+        self.start, self.stop = self._rounds.start, self._rounds.stop
+
+    def last(self) -> Gathered | None:
+        return self._rounds.last
+
+    def _tell(self, outcome: Gathered | TallystickError) -> None:
+        from tallystick.errors import TallystickError
+
+        if isinstance(outcome, TallystickError):
+            said = [f"the witnesses could not be asked: {outcome.message}"]
+        else:
+            said = [f"no line of {who}: {why}" for who, why in outcome.missing.items()]
+            if outcome.waiting:
+                said.append(f"{outcome.waiting:,} statements wait for the cosignatures that are wanted")
+        if said != self._said:
+            for line in said or ["all witnesses have signed again"] if self._said else said:
+                self._out.note(line)
+            self._said = said
 
 
 def _say(out: Output, place: Served, node: Node, keys: int) -> None:
@@ -84,52 +128,6 @@ def _say(out: Output, place: Served, node: Node, keys: int) -> None:
         out.next("import the others' cards: tallystick card import FILE")
     out.result({"keys": keys, "origin": node.origin, "peers": len(node.peers), "url": place.url})
     sys.stdout.flush()
-
-
-@command(
-    app,
-    "ask",
-    example="tallystick node ask https://bank-b.example:8490 https://bank-c.example:8490 --need 2 -w bank-a",
-)
-def ask(
-    out: Output,
-    urls: Annotated[list[str], typer.Argument(help="Where other members' nodes listen.")],
-    need: Annotated[int, typer.Option("--need", min=0, help="Fail when fewer cosign; 0: all of them.")] = 0,
-    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for one answer.")] = 10.0,
-    workspace: Workspace = Path(),
-) -> None:
-    """Have other members' witnesses cosign your newest head, and keep their lines for your receipts."""
-    from tallystick.node import ask_witnesses
-
-    with open_node(workspace) as node:
-        witnesses, absent = _nodes_at(node, urls, timeout_s)
-        told = ask_witnesses(node, witnesses, need=need or len(urls), timeout_s=2.5 * timeout_s)
-        if told.given:
-            node.add_cosignatures(told.checkpoint.note)
-        for url, why in absent.items():
-            out.note(f"{url}: {why}")
-        for answer in told.answers:
-            if answer.gave:
-                out.line(
-                    f"{answer.name} saw size {told.checkpoint.size:,} at {utc(answer.time_s * 1_000_000)}"
-                )
-            else:
-                out.note(f"{answer.name}: {answer.why}")
-    out.result(
-        {
-            "absent": absent,
-            "answers": [
-                {"name": one.name, "party": one.party, "time": one.time_s, "why": one.why}
-                for one in told.answers
-            ],
-            "given": told.given,
-            "need": told.need,
-            "size": told.checkpoint.size,
-        }
-    )
-    if not told.is_enough:
-        out.note(f"{told.need} were wanted, {told.given} cosigned; what was given is kept")
-        raise typer.Exit(1)
 
 
 @command(
@@ -177,10 +175,10 @@ def watch(
 def _look(
     out: Output, workspace: Path, urls: list[str], timeout_s: float
 ) -> tuple[list[Sighting], dict[str, str]]:
-    from tallystick.node import Monitor
+    from tallystick.node import Monitor, find_witnesses
 
     with open_node(workspace) as node:
-        logs, absent = _nodes_at(node, urls, timeout_s)
+        logs, absent = find_witnesses(node.peers, urls, timeout_s=timeout_s)
         for url, why in absent.items():
             out.note(f"{url}: {why}")
         found = Monitor(
@@ -196,27 +194,6 @@ def _look(
         elif one.found == "checked":
             out.line(f"{one.name}: {one.since:,} to {one.size:,} entries, all in order")
     return found, absent
-
-
-def _nodes_at(node: Node, urls: list[str], timeout_s: float) -> tuple[dict[str, RemoteNode], dict[str, str]]:
-    """Find out who listens at these addresses; whoever does not answer, or is nobody known, is told."""
-    from tallystick.errors import EvidenceError, NodeUnreachableError, NotFoundError
-    from tallystick.node import RemoteNode
-
-    known: dict[str, RemoteNode] = {}
-    absent: dict[str, str] = {}
-    for url in urls:
-        remote = RemoteNode(url, timeout_s=timeout_s)
-        try:
-            party = remote.card().id
-        except (EvidenceError, NodeUnreachableError, NotFoundError) as error:
-            absent[url] = error.message
-            continue
-        if party in node.peers:
-            known[party] = remote
-        else:
-            absent[url] = "nobody whose card was imported: `tallystick card import FILE`"
-    return known, absent
 
 
 def _chain_of(node: Node, out: Output) -> Callable[[str], tuple[int, bytes] | None] | None:

@@ -31,7 +31,7 @@ from ._deciding import Deciding
 from ._endpoint_stating import report_drafts
 from ._gathering import Gathered, gather_notes, head_to_anchor, take_given
 from ._passphrase import passphrase_given
-from ._settings import SETTINGS_FILE, ChainSettings, Settings
+from ._settings import SETTINGS_FILE, ChainSettings, Settings, WitnessSettings
 from ._workspace import Workspace, head_file, write_small
 
 if TYPE_CHECKING:
@@ -278,6 +278,17 @@ class Node(Deciding):
         self.settings = replace(self.settings, chain=chain)
         write_small(self.workspace.path / SETTINGS_FILE, self.settings.format(self.workspace.path).encode())
         self._claims = read_claims(self.workspace.anchors)
+
+    def set_witnesses(self, witnesses: WitnessSettings, *, before_anchor: bool) -> None:
+        """Write into the settings who is asked for lines.
+
+        Args:
+            witnesses: where they listen, and how many lines are wanted.
+            before_anchor: whether a head needs so many before it is anchored.
+        """
+        anchor = replace(self.settings.anchor, cosigned=witnesses.wanted if before_anchor else 0)
+        self.settings = replace(self.settings, anchor=anchor, witnesses=witnesses)
+        write_small(self.workspace.path / SETTINGS_FILE, self.settings.format(self.workspace.path).encode())
 
     def close(self) -> None:
         """Close the journal and give its lock back."""

@@ -197,11 +197,13 @@ def _add_standing(app: _Service, service: JournalService) -> None:
             "anchored": said.anchored,
             "forks": said.forks,
             "live": True,
+            "missing": said.missing,
             "origin": service.node.origin,
             "party": service.node.id,
             "peers": said.peers,
             "ready": not app.front.is_stopping,
             "statements": said.statements,
+            "waiting": said.waiting,
             "witnessed": said.witnessed,
         }
 
@@ -245,6 +247,8 @@ class _Figures:
             "tallystick_journal_witnessed": ("size of the best cosigned head", said.witnessed),
             "tallystick_peers": ("parties that are known", said.peers),
             "tallystick_forks": ("files of evidence of a fork", said.forks),
+            "tallystick_witnesses_missing": ("witnesses that gave no line in the last round", said.missing),
+            "tallystick_journal_waiting": ("statements that wait for cosignatures", said.waiting),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(name, text, value=value)

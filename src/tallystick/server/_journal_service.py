@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tallystick.errors import EncodingError, ForkError, NotFoundError, OverloadedError
 from tallystick.node import (
     CardFile,
+    Gathered,
     Node,
     Peers,
     evidence_files,
@@ -56,6 +57,8 @@ class JournalStanding:
         witnessed: size of the best cosigned head; 0 for none.
         peers: parties that are known.
         forks: files of evidence that this node holds.
+        waiting: statements above the last head that had as many cosignatures as are wanted, at the last round.
+        missing: witnesses that gave no line in the last round.
     """
 
     statements: int
@@ -63,6 +66,8 @@ class JournalStanding:
     witnessed: int
     peers: int
     forks: int
+    waiting: int = 0
+    missing: int = 0
 
 
 class JournalService:
@@ -72,10 +77,19 @@ class JournalService:
         node: open to write, or for reading beside the process that writes.
         witness: what cosigns; that of the node's workspace when None.
         chain: where anchors are looked for; opened for each by the node's settings, its own endpoint alone, when None.
+        gathered: what the last round brought, when somebody asks the witnesses in rounds.
     """
 
-    def __init__(self, node: Node, *, witness: Witness | None = None, chain: Chain | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        *,
+        witness: Witness | None = None,
+        chain: Chain | None = None,
+        gathered: Callable[[], Gathered | None] | None = None,
+    ) -> None:
         self.node, self._chain = node, chain
+        self._gathered = gathered or (lambda: None)
         self._attesting = threading.BoundedSemaphore(ATTESTING_AT_ONCE)
         # The state file has its own lock between processes, so a node that only reads its journal may witness too.
         self.witness = witness or Witness(node.party, node.workspace.witness, clock=node.clock)
@@ -232,7 +246,10 @@ class JournalService:
             head = self._refresh()
             note = self.node.journal.cosigned()
             claims = self.node.claims
+        gathered = self._gathered() or Gathered()
         return JournalStanding(
+            waiting=gathered.waiting,
+            missing=len(gathered.missing),
             statements=head.size,
             anchored=claims[-1].size if claims else 0,
             witnessed=parse_checkpoint(note).size if note else 0,
