@@ -16,6 +16,7 @@ COMMANDS = {
     "train": f"{_HERE}._fraud_train",
     "serve": f"{_HERE}._fraud_serve",
     "keys": f"{_HERE}._fraud_serve",
+    "share": f"{_HERE}._fraud_share",
 }
 
 app = typer.Typer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +13,10 @@ from tallystick.cli._node import open_node
 from tallystick.cli._output import Output, utc
 
 if TYPE_CHECKING:
-    from tallystick.apps.fraud.serving import Serving
-    from tallystick.server import Keys, Served
+    from tallystick.apps.fraud.serving import FraudSettings, Serving
+    from tallystick.apps.fraud.sharing import Sharing
+    from tallystick.node import Node
+    from tallystick.server import Keys, Served, ServerSettings
 
 __all__ = ["app"]
 
@@ -50,36 +52,36 @@ def serve(
     per_second: Annotated[
         int, typer.Option("--per-second", min=1, help="Requests of one key, where it has no limit.")
     ] = 5000,
+    share: Annotated[
+        Path | None,
+        typer.Option("--share", help="share.toml: ask and answer other banks, see `fraud share`."),
+    ] = None,
     workspace: Workspace = Path(),
 ) -> None:
     """Decide payments over HTTP. Ends with Ctrl-C or SIGTERM, and loses nothing.
 
     Reads fraud.toml in the workspace: models, thresholds, rules. Without it the default rules decide alone.
     """
-    from tallystick.apps.fraud.serving import FraudSettings, Serving
-    from tallystick.server import FraudService, ServerSettings, add_control, create_app
+    from tallystick.apps.fraud.serving import FraudSettings
+    from tallystick.cli._fraud_share import shared
+    from tallystick.server import ServerSettings
     from tallystick.server import serve as run
 
     settings = FraudSettings.read(workspace)
     known = _read_keys(workspace)
-    with open_node(workspace) as node, _Log(log) as written:
-        with out.waiting("bringing the windows up to date"):
-            serving = Serving(node, settings, features=settings.features.open())
+    with (
+        open_node(workspace) as node,
+        _Log(log) as written,
+        shared(out, node, share, workspace, log=written.write) as sharing,
+    ):
+        serving = _make_serving(out, node, settings, sharing)
         try:
             serving.start(verify=verify, anchor_s=anchor_s or None)
-            service = FraudService(
-                serving.engine,
-                node,
-                serving.standing,
-                cases=serving.cases,
-                appeals=serving,
-                decided=serving.decided,
-            )
             bounds = ServerSettings(
                 keys=known, requests_per_s=float(per_second), open_metrics=open_metrics, log=written.write
             )
             run(
-                add_control(create_app(service, bounds), node.oversight),
+                _make_app(serving, node, bounds, sharing),
                 host=host,
                 port=port,
                 tls_cert=tls_cert,
@@ -89,6 +91,38 @@ def serve(
         finally:
             serving.close()
     out.line("ended: everything that was answered is in the journal")
+
+
+def _make_serving(out: Output, node: Node, settings: FraudSettings, sharing: Sharing | None) -> Serving:
+    from tallystick.apps.fraud.serving import Serving, with_shared_rules
+
+    with out.waiting("bringing the windows up to date"):
+        features = settings.features.open()
+        if sharing is None:
+            return Serving(node, settings, features=features)
+        names = (*features.names, *sharing.signals.names)
+        settings = with_shared_rules(settings, sharing.settings, names=names)
+        return Serving(node, settings, features=features, signals=sharing.signals)
+
+
+def _make_app(serving: Serving, node: Node, bounds: ServerSettings, sharing: Sharing | None) -> Any:
+    from dataclasses import replace
+
+    from tallystick.server import FraudService, add_control, add_payees, create_app
+
+    standing = serving.standing
+    if sharing is not None:
+        standing = lambda: replace(serving.standing(), sharing=sharing.standing())  # noqa: E731
+    service = FraudService(
+        serving.engine,
+        node,
+        standing,
+        cases=serving.cases,
+        appeals=serving,
+        decided=serving.decided,
+    )
+    app = add_control(create_app(service, bounds), node.oversight)
+    return app if sharing is None else add_payees(app, sharing)
 
 
 class _Log:

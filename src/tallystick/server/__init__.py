@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._app import create_app
+    from ._beside import Beside
     from ._control import add_control
     from ._journal_app import create_journal_app
     from ._journal_service import JournalService, JournalStanding
     from ._keys import ROLES, ApiKey, Keys
+    from ._payees import add_payees
     from ._running import Served, serve
     from ._service import FraudService, Standing
     from ._settings import ServerSettings
+    from ._sharing_app import create_sharing_app
 
 __all__ = [
     "ROLES",
     "ApiKey",
+    "Beside",
     "FraudService",
     "JournalService",
     "JournalStanding",
@@ -30,8 +34,10 @@ __all__ = [
     "ServerSettings",
     "Standing",
     "add_control",
+    "add_payees",
     "create_app",
     "create_journal_app",
+    "create_sharing_app",
     "serve",
 ]
 
@@ -39,6 +45,7 @@ __all__ = [
 _PLACES = {
     "ROLES": "_keys",
     "ApiKey": "_keys",
+    "Beside": "_beside",
     "FraudService": "_service",
     "JournalService": "_journal_service",
     "JournalStanding": "_journal_service",
@@ -47,8 +54,10 @@ _PLACES = {
     "ServerSettings": "_settings",
     "Standing": "_service",
     "add_control": "_control",
+    "add_payees": "_payees",
     "create_app": "_app",
     "create_journal_app": "_journal_app",
+    "create_sharing_app": "_sharing_app",
     "serve": "_running",
 }
 _EXTRA = frozenset({"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"})

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from tallystick.apps.fraud.sharing import ShareStanding
+
 from ._service import Standing
 
 if TYPE_CHECKING:
@@ -100,3 +102,34 @@ class Metrics:
         for feature, value in sorted(said.drift.items()):
             drift.add_metric([feature], value)
         yield drift
+        if said.sharing is not None:
+            yield from _shared(said.sharing)
+
+
+def _shared(said: ShareStanding) -> Iterator[Metric]:
+    """Give the figures of what other banks let this one know."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    yield CounterMetricFamily(
+        "tallystick_signals_looked", "payments whose payee was looked up", value=said.looked
+    )
+    yield CounterMetricFamily(
+        "tallystick_signals_unknown", "of those, payments about which nothing was known", value=said.unknown
+    )
+    gauges = {
+        "tallystick_signals_well": ("1 when the last payments' payees were all known", int(said.well)),
+        "tallystick_share_epoch": ("number of the epoch in use, 0 for none", said.epoch),
+        "tallystick_share_epoch_end_seconds": ("when it ends, POSIX seconds", said.until / 1_000_000),
+        "tallystick_share_payees": ("payees that anything was said about", said.listed),
+        "tallystick_share_undelivered": ("receipts that a member has not taken yet", said.undelivered),
+    }
+    if said.held is not None:
+        gauges["tallystick_share_held"] = ("payees that a hold stands on", said.held)
+    for name, (text, value) in gauges.items():
+        yield GaugeMetricFamily(name, text, value=value)
+    answers = GaugeMetricFamily(
+        "tallystick_share_member_up", "1 when a member answered last", labels=["member"]
+    )
+    for name, is_up in sorted(said.members.items()):
+        answers.add_metric([name], int(is_up))
+    yield answers

@@ -24,6 +24,8 @@ _TABLE: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("POST", r"/v1/outcomes", frozenset({"operate", "review"})),
     ("POST", r"/v1/appeals", frozenset({"decide", "review"})),
     ("POST", r"/v1/control", frozenset({"review"})),
+    ("GET", r"/v1/payees", frozenset({"audit", "operate", "review"})),
+    ("POST", r"/v1/payees/.*", frozenset({"review"})),
     ("GET", r"/metrics", frozenset({"audit", "operate"})),
 )
 _EXACT: Final = {(method, path): roles for method, path, roles in _TABLE if "*" not in path}

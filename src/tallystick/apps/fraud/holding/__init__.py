@@ -17,10 +17,12 @@ from ._stating import StatedProof, prove_statement
 if TYPE_CHECKING:
     from ._dealing import Holding, open_holding, request_hold
     from ._holds import EpochRecord, Held, HoldRecord, Holds, HoldState, ListRecord, MemberRecord
+    from ._reading import HeldTokens
 
 __all__ = [
     "EpochRecord",
     "Held",
+    "HeldTokens",
     "HoldRecord",
     "HoldState",
     "Holding",
@@ -37,6 +39,7 @@ __all__ = [
 _PLACES = {
     "EpochRecord": "_holds",
     "Held": "_holds",
+    "HeldTokens": "_reading",
     "HoldRecord": "_holds",
     "HoldState": "_holds",
     "Holding": "_dealing",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tallystick.apps.fraud.sharing import ShareStanding
+
 __all__ = ["Standing"]
 
 
@@ -28,6 +30,7 @@ class Standing:
         verification: ``none``, ``running``, ``done`` or ``failed``.
         drift: input or ``score`` -> population stability index.
         is_deciding: whether payments are decided.
+        sharing: how sharing with other banks stands; None where there is none.
     """
 
     mode: str = "normal"
@@ -45,6 +48,7 @@ class Standing:
     verification: str = "none"
     drift: Mapping[str, float] = field(default_factory=dict)
     is_deciding: bool = True
+    sharing: ShareStanding | None = None
 
     @property
     def is_ready(self) -> bool:

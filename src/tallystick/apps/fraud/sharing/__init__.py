@@ -32,8 +32,11 @@ from ._asking import Tokens
 from ._epochs import Epoch, Shares, epoch_of
 from ._evaluator import Bank, Evaluator
 from ._exchange import ListBoard, LocalLink, MemberLink
+from ._held import HeldPayees, HoldsReader
 from ._holding import HoldAfterReport, StatedHold, report_to_hold, stated_holds
+from ._http_link import HttpMemberLink
 from ._limits import Limits
+from ._live import LIVE_SIGNALS, LiveSignals
 from ._member import Member, connect, open_epoch, share_in_process
 from ._payees import KEPT_DAYS, ListStatement, PayeeList
 from ._reconciling import LookupDifference, LookupTotals, lookup_totals, reconcile_lookups
@@ -48,6 +51,8 @@ from ._risk import (
     hold_risk_round,
     risk_again,
 )
+from ._share_file import EpochPlan, HoldsSettings, Peer, ShareSettings
+from ._sharing import RemoteLink, ShareStanding, Sharing, links_of
 from ._signals import SIGNALS, SharedSignals, SignalStatus
 from ._sorted_tree import TokenProof, format_token_proof, parse_token_proof
 from ._tokens import MAX_POINTS, normalise_payee
@@ -55,31 +60,43 @@ from ._words import Listed, ReporterRecord, Word
 
 __all__ = [
     "KEPT_DAYS",
+    "LIVE_SIGNALS",
     "MAX_POINTS",
     "PURPOSES",
     "SIGNALS",
     "Bank",
     "Epoch",
+    "EpochPlan",
     "Evaluator",
+    "HeldPayees",
     "HoldAfterReport",
+    "HoldsReader",
+    "HoldsSettings",
+    "HttpMemberLink",
     "Limits",
     "ListBoard",
     "ListStatement",
     "Listed",
+    "LiveSignals",
     "LocalLink",
     "LookupDifference",
     "LookupTotals",
     "Member",
     "MemberLink",
     "PayeeList",
+    "Peer",
+    "RemoteLink",
     "ReporterRecord",
     "RiskCounts",
     "RiskHistory",
     "RiskRound",
     "RiskRule",
     "RiskTable",
+    "ShareSettings",
+    "ShareStanding",
     "SharedSignals",
     "Shares",
+    "Sharing",
     "SignalStatus",
     "StatedHold",
     "TokenProof",
@@ -90,6 +107,7 @@ __all__ = [
     "epoch_of",
     "format_token_proof",
     "hold_risk_round",
+    "links_of",
     "lookup_totals",
     "normalise_payee",
     "open_epoch",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from tallystick.errors import ConfigurationError, EncodingError, VerificationError
+from tallystick.errors import ConfigurationError, EncodingError, NodeUnreachableError, VerificationError
 from tallystick.proof import Clock, Randomness, Signer, system_clock
 
 from ._epochs import Epoch
@@ -119,6 +119,10 @@ class Tokens:
 
     def _ask(self, payees: Sequence[str], purpose: str) -> dict[str, bytes]:
         self.epoch.check_time(self._clock())
+        for link in self._links:
+            if link.is_resting:
+                # Every token needs them all: the others' allowances are not spent on what cannot be finished.
+                raise NodeUnreachableError(f"{self._name_of(link.party)} gave no answer a moment ago")
         blinded = [blind(payee, epoch=self.epoch.id, randomness=self._randomness) for payee in payees]
         points = [item.point for item in blinded]
         asked = [self._askers.submit(self._own, points)]

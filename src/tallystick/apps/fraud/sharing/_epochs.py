@@ -248,8 +248,11 @@ def opening_body(
     member: str,
     members: Sequence[str],
     randomness: Randomness,
+    again: bool = False,
 ) -> dict[str, Any]:
     """Draw this member's share and make the body of its ``epoch.opened``.
+
+    With `again`, a share that was drawn before a crash, and of which nothing was stated, is used.
 
     Raises:
         ConfigurationError: no two members, one twice, or a time that is none.
@@ -259,7 +262,8 @@ def opening_body(
         raise ConfigurationError(f"an epoch must have 2 to {MAX_MEMBERS} different members, this one too")
     if not 0 <= since < until:
         raise ConfigurationError("an epoch must end after it begins")
-    commitment = shares.draw(number)
+    drawn = again and number in shares.numbers
+    commitment = multiply_base(shares.share(number)) if drawn else shares.draw(number)
     context = _context(number, since, until, member, told)
     return {
         "commitment": commitment.hex(),

@@ -103,12 +103,13 @@ class Evaluator:
         with self._lock:
             self._epochs[epoch.number] = epoch
 
-    def evaluate(self, request: bytes, *, epoch: int) -> bytes:
+    def evaluate(self, request: bytes, *, epoch: int, asker: str = "") -> bytes:
         """Answer a request.
 
         Args:
             request: see `format_request`.
             epoch: number of the epoch that it is for.
+            asker: party id of who handed it in, where that is known: nobody may hand in another's.
 
         Returns:
             See `format_answers`.
@@ -122,6 +123,8 @@ class Evaluator:
         """
         known = self._epoch(epoch)
         asked = parse_request(request, epoch=known, origin=self._bank.origin, policy=self._policy)
+        if asker and asker != asked.asker:
+            raise VerificationError("a look-up must be signed by the member that hands it in")
         count = len(asked.points)
         with self._lock:
             now = self._clock()

@@ -23,6 +23,11 @@ class MemberLink(Protocol):
         """Origin of that member's journal."""
         ...
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether it gave no answer a moment ago and would refuse at once; nobody else is asked in vain then."""
+        ...
+
     def evaluate(self, request: bytes, *, epoch: int) -> bytes:
         """Let the member answer blinded points; see `Evaluator.evaluate`.
 
@@ -63,6 +68,11 @@ class LocalLink:
     def origin(self) -> str:
         """Origin of that member's journal."""
         return self._member.bank.origin
+
+    @property
+    def is_resting(self) -> bool:
+        """Never: it is here."""
+        return False
 
     def evaluate(self, request: bytes, *, epoch: int) -> bytes:
         """Let the member answer."""

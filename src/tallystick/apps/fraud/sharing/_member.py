@@ -129,8 +129,17 @@ class Member:
         """Set the ways to the other members."""
         self._links = {link.party: link for link in links if link.party != self.id}
 
-    def open(self, number: int, *, since: int, until: int, members: Sequence[str]) -> Receipt:
+    def open(
+        self, number: int, *, since: int, until: int, members: Sequence[str], again: bool = False
+    ) -> Receipt:
         """Draw this member's share of a new epoch and state it; see `epoch_of` for what follows.
+
+        Args:
+            number: above all before.
+            since: microseconds.
+            until: microseconds.
+            members: party ids of all of them.
+            again: a crash may have come between drawing and stating: a share that is there is used.
 
         Raises:
             ConfigurationError: the number was used before, or times or members do not fit.
@@ -143,6 +152,7 @@ class Member:
             member=self.id,
             members=members,
             randomness=self._randomness,
+            again=again,
         )
         return self.bank.receipt(self.bank.record_many([Draft("epoch.opened", body)])[0].index)
 

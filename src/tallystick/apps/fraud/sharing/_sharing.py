@@ -1,0 +1,359 @@
+"""A bank's running side of sharing: it opens epochs as planned, follows the others, and answers them.
+
+    sharing = Sharing(node, ShareSettings.read(path))
+    sharing.resume()
+    sharing.start()
+    Serving(node, settings, features=..., signals=sharing.signals)
+
+- Epochs follow the plan that all members have: each opens the next one ahead, fetches the others' openings, and joins
+  when all of them are there and its time has come. Until then payees are unknown; decisions go on.
+- What a member did not take is handed to it again until it does. What this bank said about payees before a restart is
+  sent again after it.
+- Nothing here runs in a decision's way: decisions read what is in memory, and wait for tokens as long as `patience_ms`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tallystick.errors import NotFoundError, TallystickError
+from tallystick.proof import Clock, Randomness, format_json, parse_receipt, system_clock
+
+from ._exchange import MemberLink
+from ._held import HeldPayees, HoldsReader
+from ._http_link import HttpMemberLink
+from ._limits import SECOND
+from ._live import LiveSignals
+from ._member import Member
+from ._payees import PayeeList
+from ._risk import RiskHistory
+from ._share_file import ShareSettings
+from ._signals import SharedSignals
+
+if TYPE_CHECKING:
+    from tallystick.node import Node
+
+__all__ = ["RemoteLink", "ShareStanding", "Sharing", "format_listed", "links_of"]
+
+AHEAD_US: Final = 3_600 * SECOND  # an epoch is opened so long before it begins
+TEND_EVERY_S: Final = 0.5
+SETTLE_EVERY_US: Final = 60 * SECOND
+JOIN_S: Final = 10.0  # that the background has to end
+
+
+class RemoteLink(MemberLink, Protocol):
+    """The way to a member of whom more can be read than look-ups need; `HttpMemberLink` is one."""
+
+    def opening(self, number: int) -> bytes:
+        """Read its ``epoch.opened``, not yet verified."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShareStanding:
+    """How sharing stands, in figures that nobody's privacy hangs on.
+
+    Args:
+        epoch: number of the epoch whose tokens are used; 0 when none is.
+        until: when it ends, microseconds; 0 when none is.
+        members: the other members: name -> whether it answered when it was asked last.
+        looked: payments whose payee was looked up or found in memory.
+        unknown: of those, for how many nothing was known.
+        well: whether everything was known of the last ones.
+        trouble: what is wrong, in words; empty when nothing is.
+        listed: payees that anything was said about.
+        undelivered: receipts that a member has not taken yet.
+        held: payees that a hold stands on; None where holds are not looked at.
+    """
+
+    epoch: int
+    until: int
+    members: Mapping[str, bool]
+    looked: int
+    unknown: int
+    well: bool
+    trouble: str
+    listed: int
+    undelivered: int
+    held: int | None
+
+
+class Sharing:
+    """One bank's running side.
+
+    Args:
+        node: the bank's, open for writing; closed by whoever opened it, after `close`.
+        settings: see `ShareSettings`.
+        links: the ways to the other members; over HTTP as the settings say when None.
+        holds: reads the open holds; None where none are looked at.
+        risks: tables of shared risk.
+        clock: microseconds; all members' epochs go by it.
+        randomness: source of shares, blinding factors and nonces.
+
+    Attributes:
+        member: the bank's side of the exchange: it reports, disputes, and answers.
+        signals: what decisions read.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: ShareSettings,
+        *,
+        links: Sequence[RemoteLink] | None = None,
+        holds: HoldsReader | None = None,
+        risks: RiskHistory | None = None,
+        clock: Clock = system_clock,
+        randomness: Randomness = os.urandom,
+    ) -> None:
+        self.settings, self._clock = settings, clock
+        self.member = Member(
+            node,
+            policy=settings.policy,
+            directory=node.workspace.path / "sharing",
+            limits=settings.limits,
+            limits_of={peer.party: peer.limits for peer in settings.peers if peer.limits is not None},
+            days=settings.days,
+            clock=clock,
+            randomness=randomness,
+        )
+        self._links = list(links) if links is not None else links_of(settings)
+        self.member.link(self._links)
+        stale_s = settings.holds.stale_s if settings.holds else 30.0
+        self._held = None if holds is None else HeldPayees(holds, stale_s=stale_s, clock=clock)
+        shared = SharedSignals(self.member, risks=risks, patience_s=settings.patience_ms / 1_000)
+        self.signals = LiveSignals(shared, self._held)
+        self._openings: dict[int, bytes] = {}
+        self._fetched: dict[int, dict[str, bytes]] = {}
+        self._joined = 0
+        self._settled_at, self._trouble = 0, "no epoch is open yet"
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    # -- what goes on ----------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Go on with the epoch that was open before a restart; before anybody asks, and before `start`.
+
+        Raises:
+            VerificationError: what was kept does not hold under the policy any more.
+        """
+        epoch = self.member.resume()
+        self._joined = epoch.number if epoch is not None else 0
+
+    def start(self) -> None:
+        """Begin what goes on in the background."""
+        self._go(self._keep_tending, "share-tend")
+        if self._held is not None:
+            every_s = self.settings.holds.every_s if self.settings.holds else 1.0
+            self._go(lambda: self._keep_looking(every_s), "share-holds")
+
+    def tend(self) -> bool:
+        """Do what is due: open, join and end epochs, hand out what was not taken; whether an epoch is in use."""
+        with self._lock:
+            now = self._clock()
+            try:
+                self._trouble = self._turn(now)
+                if now - self._settled_at >= SETTLE_EVERY_US:
+                    self._settled_at = now
+                    self.member.settle()
+                if self.member.undelivered:
+                    self.member.deliver()
+            except TallystickError as error:
+                self._trouble = error.message
+            return not self._trouble
+
+    def look_at_holds(self) -> bool:
+        """Look at the chain now; whether that went well."""
+        return self._held is None or self._held.look()
+
+    def close(self) -> None:
+        """End what goes on, and state what waits."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(JOIN_S)
+        self.signals.shared.close()
+        self.member.close()
+        for link in self._links:
+            if isinstance(link, HttpMemberLink):
+                link.close()
+        if self._held is not None:
+            self._held.close()
+
+    # -- what other members ask ------------------------------------------------------------------------------
+
+    def evaluate(self, request: bytes, *, epoch: int, asker: str) -> bytes:
+        """Answer another member's look-up; see `Evaluator.evaluate`."""
+        return self.member.evaluator.evaluate(request, epoch=epoch, asker=asker)
+
+    def receive(self, receipt: bytes) -> None:
+        """Take up what another member stated about a payee; see `PayeeList.receive`."""
+        self.member.payees.receive(receipt)
+
+    def opening(self, number: int) -> bytes:
+        """Return this member's ``epoch.opened``.
+
+        Raises:
+            NotFoundError: it has not opened that epoch.
+        """
+        found = self._openings.get(number)
+        if found is None:
+            raise NotFoundError(f"epoch {number} is not open here", hint="compare [epochs] in share.toml")
+        return found
+
+    def listed(self, epoch: int, *, at: int) -> bytes:
+        """Return the list at a moment, see `format_listed`.
+
+        Raises:
+            NotFoundError: another epoch is in use.
+        """
+        payees = self.member.payees
+        if payees.epoch.number != epoch:
+            raise NotFoundError(f"epoch {epoch} is not in use here")
+        return format_listed(payees, at)
+
+    def standing(self) -> ShareStanding:
+        """Say how it stands."""
+        signals, trouble = self.signals.status, self._trouble
+        epoch = payees = None
+        try:
+            epoch, payees = self.member.tokens.epoch, self.member.payees
+        except TallystickError as error:
+            trouble = trouble or error.message
+        trouble = trouble or signals.trouble or (self._held.trouble if self._held else "")
+        return ShareStanding(
+            epoch=epoch.number if epoch else 0,
+            until=epoch.until if epoch else 0,
+            members={self.member.name_of(link.party): not link.is_resting for link in self._links},
+            looked=signals.looked,
+            unknown=signals.unknown,
+            well=signals.well and not trouble,
+            trouble=trouble,
+            listed=len(payees.tokens) if payees else 0,
+            undelivered=len(self.member.undelivered),
+            held=self._held.count if self._held else None,
+        )
+
+    def round_part(self, epoch: int, number: int, part: str) -> bytes:
+        """Return what this member hands in to a round of masked sums."""
+        raise NotFoundError("no such round is held here")
+
+    # -- epochs ----------------------------------------------------------------------------------------------
+
+    def _turn(self, now: int) -> str:
+        """Open and join what is due; what is wrong, or nothing."""
+        plan = self.settings.epochs
+        present = plan.at(now)
+        following = plan.number if present is None else present + 1
+        if present is not None:
+            self._open(present)
+        if plan.times(following)[0] - now <= AHEAD_US:
+            self._open(following)
+            self._fetch(following)
+        if present is None:
+            return f"epoch {plan.number} has not begun"
+        if self._joined == present:
+            return ""
+        missing = self._fetch(present)
+        if missing:
+            return f"epoch {present}: {', '.join(missing)} did not open it here yet"
+        try:
+            self.member.join([self._openings[present], *self._fetched[present].values()])
+        except TallystickError:
+            self._fetched.pop(present)  # who corrects its plan is asked again
+            raise
+        self._joined = present
+        self._fetched = {number: found for number, found in self._fetched.items() if number > present}
+        self._openings = {number: found for number, found in self._openings.items() if number >= present}
+        return ""
+
+    def _open(self, number: int) -> None:
+        if number in self._openings:
+            return
+        bank = self.member.bank
+        for entry in bank.journal.entries(kinds=("epoch.opened",)):
+            if entry.statement.body["number"] == number:
+                self._openings[number] = bank.receipt(entry.index).format()
+        if number not in self._openings:
+            since, until = self.settings.epochs.times(number)
+            members = sorted([self.member.id, *(link.party for link in self._links)])
+            made = self.member.open(number, since=since, until=until, members=members, again=True)
+            self._openings[number] = made.format()
+
+    def _fetch(self, number: int) -> list[str]:
+        """Fetch the others' openings; names of those who have not given theirs."""
+        found = self._fetched.setdefault(number, {})
+        missing = []
+        for link in self._links:
+            if link.party in found:
+                continue
+            try:
+                given = link.opening(number)
+                said = parse_receipt(given).statement
+            except TallystickError:
+                missing.append(self.member.name_of(link.party))
+                continue
+            if said.party == link.party and said.body.get("number") == number:
+                found[link.party] = given
+            else:
+                missing.append(self.member.name_of(link.party))
+        return missing
+
+    # -- the background --------------------------------------------------------------------------------------
+
+    def _keep_tending(self) -> None:
+        self.tend()
+        while not self._stopping.wait(TEND_EVERY_S):
+            self.tend()
+
+    def _keep_looking(self, every_s: float) -> None:
+        self.look_at_holds()
+        while not self._stopping.wait(every_s):
+            self.look_at_holds()
+
+    def _go(self, work: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def links_of(settings: ShareSettings) -> list[HttpMemberLink]:
+    """Make the ways to all other members."""
+    made = []
+    for peer in settings.peers:
+        pinned = settings.policy.by_id[peer.party]
+        made.append(
+            HttpMemberLink(
+                peer.party,
+                origin=pinned.cards[-1].origin,
+                url=peer.url,
+                key=peer.key,
+                name=pinned.name,
+                timeout_s=settings.timeout_s,
+                ca=peer.ca,
+            )
+        )
+    return made
+
+
+def format_listed(payees: PayeeList, at: int) -> bytes:
+    """Write the list at a moment: tokens, how many reports stand, the root over the entries."""
+    found = payees.statement(1, at=at)
+    entries = [
+        {"reports": one.reports, "since": one.since, "token": one.token.hex()} for one in found.entries
+    ]
+    return format_json(
+        {
+            "as_of": at,
+            "entries": entries,
+            "epoch": payees.epoch.number,
+            "root": found.root.hex(),
+            "type": "tallystick/payee-list",
+            "v": 1,
+        }
+    )
