@@ -1,0 +1,159 @@
+"""A hold that one bank places on the chain stops a payment at another, whose service follows the chain beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.made_engine import payment
+
+from tallystick.apps.fraud import APP
+from tallystick.apps.fraud.features import Windows
+from tallystick.apps.fraud.holding import HeldTokens, Holds, open_holding
+from tallystick.apps.fraud.serving import FraudSettings, Serving, with_shared_rules
+from tallystick.apps.fraud.sharing import (
+    EpochPlan,
+    HoldsSettings,
+    LocalLink,
+    Peer,
+    ShareSettings,
+    Sharing,
+)
+from tallystick.chain import Account, Outbox
+from tallystick.node import CardFile, Consortium, make_policy
+from tallystick.proof import STANDARD_KINDS, parse_json
+
+DAY = 86_400 * 1_000_000
+BANKS = ("Bank A", "Bank B", "Bank C")
+MULE = "DE89370400440532013000"
+
+
+class Here(LocalLink):
+    """A member in this process, with its openings."""
+
+    def __init__(self, sharing: Sharing) -> None:
+        super().__init__(sharing.member)
+        self._sharing = sharing
+
+    def opening(self, number: int) -> bytes:
+        return self._sharing.opening(number)
+
+
+class Made:
+    """Three banks on one chain, an epoch of tokens and of the contract, and bank B's service."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = 1_795_459_200_000_000
+        self.since = self.now - DAY
+        self.consortium = Consortium(
+            BANKS, directory=path, clock=self.clock, kinds=STANDARD_KINDS.extended(APP.kinds)
+        )
+        self.nodes = list(self.consortium.nodes)
+        self.holds = self._found()
+        self.sharings = self._share()
+        for number, sharing in enumerate(self.sharings):
+            with open_holding(self.nodes[number], self.holds) as holding:
+                epoch = sharing.member.tokens.epoch
+                share = epoch.commitments[sharing.member.id]
+                holding.open_epoch(
+                    epoch.number, agreed=epoch.id, since=epoch.since, until=epoch.until, share=share
+                )
+        self.sharing = self.sharings[1]
+        names = (*Windows.names, *self.sharing.signals.names)
+        settings = with_shared_rules(FraudSettings.parse("version = 1\n"), self.sharing.settings, names=names)
+        self.serving = Serving(
+            self.nodes[1], settings, features=Windows(), signals=self.sharing.signals, clock=self.clock
+        )
+        self.serving.start(anchors=False, verify=False)
+
+    def clock(self) -> int:
+        self.now += 1
+        return self.now
+
+    def _found(self) -> str:
+        models = self.consortium.found_models(approvals=1)
+        node, chain = self.nodes[0], self.consortium.chain
+        settings = node.settings.chain
+        assert settings is not None
+        call = Holds.deploy_call(anchors=settings.anchors, models=models, open_limit=2)
+        account = Account(node.party.secret("chain"))
+        with Outbox(
+            node.workspace.outbox(account.address), chain, account=account, clock=self.clock
+        ) as outbox:
+            return outbox.send("holds", call).contract
+
+    def _share(self) -> list[Sharing]:
+        policy = make_policy("three banks", [CardFile(node.party.cards) for node in self.nodes])
+        links: list[list[Any]] = [[] for _ in self.nodes]
+        made = []
+        for number, node in enumerate(self.nodes):
+            others = tuple(Peer(other.id, "http://unused", "k") for other in self.nodes if other is not node)
+            settings = ShareSettings(
+                policy,
+                EpochPlan(1, self.since, 90 * DAY),
+                others,
+                patience_ms=1_000,
+                holds=HoldsSettings(self.holds),
+            )
+            reader = HeldTokens(lambda: self.consortium.chain, self.holds, shared=True)
+            made.append(Sharing(node, settings, links=links[number] or [], holds=reader, clock=self.clock))
+        for sharing in made:
+            sharing._links = [Here(other) for other in made if other is not sharing]
+            sharing.member.link(sharing._links)
+        for _ in range(2):
+            assert [sharing.tend() for sharing in made][-1]
+        return made
+
+    def pay(self, number: int, payee: str = MULE) -> Any:
+        one = payment(number, at=self.clock(), amount=500, payee=payee)
+        return self.serving.engine.submit(one).result(20)
+
+    def close(self) -> None:
+        self.serving.close()
+        for sharing in self.sharings:
+            sharing.close()
+        self.consortium.close()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Made]:
+    found = Made(tmp_path)
+    yield found
+    found.close()
+
+
+def test_a_hold_of_one_bank_stops_a_payment_at_another_until_it_is_released(made: Made) -> None:
+    assert made.sharing.look_at_holds()
+    assert made.pay(1).action == "approve"
+    with open_holding(made.nodes[0], made.holds) as holding:
+        token = made.sharings[0].member.tokens.ask([MULE], purpose="review")[MULE]
+        decision = made.nodes[0].record("document.recorded", {"title": "a decision"}).id
+        holding.request(token, epoch=1, until=made.now + 5 * DAY, links={"decision": [decision]})
+        assert made.sharing.look_at_holds()
+        assert made.sharing.standing().held == 1
+        stopped = made.pay(2)
+        assert (stopped.action, [reason.code for reason in stopped.reasons]) == ("hold", ["R11"])
+        assert stopped.reasons[0].text == "a member of the consortium holds this payee"
+        assert made.pay(3, payee="another").action == "approve"
+        holding.release(token)
+    assert made.sharing.look_at_holds()
+    assert made.pay(4).action == "approve"
+
+
+def test_a_hold_ends_by_itself_whether_or_not_the_chain_is_looked_at(made: Made) -> None:
+    with open_holding(made.nodes[2], made.holds) as holding:
+        token = made.sharings[2].member.tokens.ask([MULE], purpose="review")[MULE]
+        decision = made.nodes[2].record("document.recorded", {"title": "a decision"}).id
+        holding.request(token, epoch=1, until=made.now + DAY, links={"decision": [decision]})
+    assert made.sharing.look_at_holds()
+    assert made.pay(1).action == "hold"
+    made.now += 2 * DAY
+    found = made.pay(2)
+    assert found.action == "approve"
+    assert made.sharing.standing().held == 0
+    # Nobody looked for two days: that nothing is known of holds stands in the decision.
+    stated = next(iter(made.nodes[1].journal.entries(kinds=("rules.stated",))))
+    reads = parse_json(bytes(made.nodes[1].journal.payload(stated.id)))["reads"]  # type: ignore[arg-type]
+    assert "payee_unknown" in reads
