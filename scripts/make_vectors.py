@@ -21,6 +21,7 @@ from tallystick.proof import (  # noqa: E402
     cosign_note,
     encode_base64,
     encode_base64url,
+    fork_of_growth,
     fork_of_receipts,
     format_did_key,
     format_json,
@@ -352,11 +353,12 @@ def make_receipts() -> list[dict[str, Any]]:
 def make_forks() -> list[dict[str, Any]]:
     split = Log(NORTH, [*LOG.statements[:6], LOG.statements[0]])
     later = Log(NORTH, [*split.statements, LOG.statements[1]])
-    foreign = make_log(EAST)
+    foreign, growth = make_log(EAST), consistency_path(7, 8, node=later.node)
     proofs_of = [
         fork_of_checkpoints(LOG.checkpoint(), split.checkpoint(), NORTH.cards),
         fork_of_receipts(LOG.receipt(6), split.receipt(6)),
         fork_of_receipts(LOG.receipt(6), later.receipt(6)),
+        fork_of_growth(LOG.checkpoint(), later.checkpoint(), NORTH.cards, root=split.root(), proof=growth),
     ]
     nothing = [
         fork_of_checkpoints(LOG.checkpoint(), LOG.checkpoint(), NORTH.cards),
@@ -365,6 +367,9 @@ def make_forks() -> list[dict[str, Any]]:
         fork_of_checkpoints(LOG.checkpoint(), foreign.checkpoint(), NORTH.cards),
         fork_of_receipts(LOG.receipt(5), LOG.receipt(6)),
         fork_of_receipts(LOG.receipt(6), foreign.receipt(6)),
+        fork_of_growth(split.checkpoint(), later.checkpoint(), NORTH.cards, root=split.root(), proof=growth),
+        fork_of_growth(LOG.checkpoint(), later.checkpoint(), NORTH.cards, root=bytes(32), proof=growth),
+        fork_of_growth(later.checkpoint(), LOG.checkpoint(), NORTH.cards, root=split.root(), proof=growth),
     ]
     return [{"fork": data.decode(), "accept": True} for data in proofs_of] + [
         {"fork": data.decode(), "accept": False} for data in nothing

@@ -506,7 +506,7 @@ def verify_receipt(data: bytes, policy_data: bytes | None = None) -> dict[str, s
 
 
 def check_fork(data: bytes) -> None:
-    optional = frozenset({"checkpoints", "cards", "receipts"})
+    optional = frozenset({"checkpoints", "cards", "consistency", "receipts", "root"})
     fork = document(data, "tallystick/fork", set(), optional)
     if "receipts" in fork:
         halves = []
@@ -527,4 +527,10 @@ def check_fork(data: bytes) -> None:
     for note, (origin, size, _) in zip(fork["checkpoints"], heads, strict=True):
         need(origin == f"{cards[0]['party']}/{cards[0]['journal']}", "another journal")
         need(signers(note.encode(), {(origin, 1): [log_key(cards, size)]}), "not signed")
-    need(heads[0][1] == heads[1][1] and heads[0][2] != heads[1][2], "one history")
+    (_, small, signed), (_, large, root) = heads
+    if "consistency" not in fork:
+        need(small == large and signed != root, "one history")
+        return
+    grown_from = b64(fork["root"])
+    need(0 < small < large and grown_from != signed, "one history")
+    check_consistency((small, grown_from), (large, root), [b64(step, 32) for step in fork["consistency"]])

@@ -159,7 +159,7 @@ def _one(
         if data[:2] == b"PK":
             return _bundle(out, path, data, policy, reader)
         if b'"type":"tallystick/fork"' in data[-200:]:
-            return _fork(out, path, data)
+            return _fork(out, path, data, policy)
         return _receipt(out, path, data, policy, reader, payload)
     except (InputError, SurroundingsError):
         raise
@@ -215,13 +215,36 @@ def _receipt(
     return found | {"by": report.by, "id": report.statement_id, "receipts": [receipt]}
 
 
-def _fork(out: Output, path: Path, data: bytes) -> dict[str, Any]:
-    from tallystick.proof import explain_fork
+def _fork(out: Output, path: Path, data: bytes, policy: Policy | None) -> dict[str, Any]:
+    from tallystick.proof import fingerprint, read_fork
 
-    sentence = explain_fork(data)
-    out.line(f"{path.name}: evidence of a fork: {sentence}")
+    fork = read_fork(data)
+    known = None if policy is None else policy.by_id.get(fork.party)
+    whom = "is not in your policy" if policy is not None and known is None else ""
+    whom = f"is {known.name} of your policy" if known is not None else whom
+    out.line(f"{path.name}: evidence of a fork: {fork.sentence}")
+    out.line(f"  who      {fork.name}, as its own card says{f'; {whom}' if whom else ''}")
+    out.line(f"  journal  {fork.origin}")
+    for number, half in enumerate(fork.halves):
+        out.line(f"  {'signed' if number == 0 else 'and'}   {half}")
+    out.line(
+        "Both bear that journal's own signature, so nobody else can have made them, and one history cannot hold both: "
+        "different readers were shown different things."
+    )
+    out.line(
+        f"Read the fingerprint {fingerprint(fork.party)} out to the members, give them this file, and take nothing of "
+        "this journal on its own word."
+    )
     # The evidence holds, so one of two histories is false; and it never shows what a policy asks.
-    return {"evidence": sentence, "file": str(path), "intact": False, "receipts": []}
+    found: dict[str, Any] = {"evidence": fork.sentence, "file": str(path), "intact": False, "receipts": []}
+    return found | {
+        "halves": list(fork.halves),
+        "name": fork.name,
+        "origin": fork.origin,
+        "party": fork.party,
+        "pinned_as": None if known is None else known.name,
+        "what": fork.what,
+    }
 
 
 def _bundle(

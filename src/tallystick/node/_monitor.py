@@ -7,7 +7,7 @@ For each log, in this order:
 3. the heads that other members' witnesses were shown must stand in the same history: who shows two is found;
 4. the last anchored head must too, where the workspace has a chain.
 
-Two heads of one size with different roots convict the log: both are kept in one file. Everything else that does not
+Two heads that cannot stand in one history convict the log: both are kept in one file. Everything else that does not
 fit is an alarm. A statement is recorded first and the state moves on last, so a crash between them repeats a look.
 """
 
@@ -35,6 +35,7 @@ from tallystick.proof import (
     TileTree,
     check_format,
     fork_of_checkpoints,
+    fork_of_growth,
     format_json,
     parse_checkpoint,
     parse_json,
@@ -197,13 +198,13 @@ class Monitor:
             raise ForkError(f"the log signed two roots at size {head.size}", evidence=evidence)
         if earlier.size > head.size:
             raise ProofError(f"the log shows size {head.size}, {whose} was shown {earlier.size}")
-        try:
-            tree.check_follows(earlier.size, earlier.root)
-        except ProofError as error:
-            raise ProofError(
+        root, proof = tree.root_at(earlier.size) if earlier.size else (earlier.root, [])
+        if root != earlier.root:
+            raise ForkError(
                 f"the log's head of size {head.size} does not follow the one of size {earlier.size} "
-                f"that {whose} was shown"
-            ) from error
+                f"that {whose} was shown",
+                evidence=fork_of_growth(earlier, head, look.peer.cards, root=root, proof=proof),
+            )
 
     def _check_anchor(self, look: _Look, tree: TileTree) -> None:
         found = None if self._anchored is None else self._anchored(tree.head.origin)

@@ -56,10 +56,13 @@ from tallystick.proof._encoding import (
 from tallystick.proof._files import File, Files, OsFiles, read_whole, write_atomically
 from tallystick.proof._forks import (
     FORK_FORMAT,
+    Fork,
     compare_receipts,
     explain_fork,
     fork_of_checkpoints,
+    fork_of_growth,
     fork_of_receipts,
+    read_fork,
 )
 from tallystick.proof._journal import Draft, Entry, Journal
 from tallystick.proof._keccak import keccak256
@@ -134,6 +137,7 @@ __all__ = [
     "Entry",
     "File",
     "Files",
+    "Fork",
     "Hop",
     "HopCheck",
     "HopStanding",
@@ -183,6 +187,7 @@ __all__ = [
     "fingerprint",
     "flatten",
     "fork_of_checkpoints",
+    "fork_of_growth",
     "fork_of_receipts",
     "format_add_checkpoint",
     "format_anchor",
@@ -218,6 +223,7 @@ __all__ = [
     "parse_tile_path",
     "public_key_of",
     "read_bundle",
+    "read_fork",
     "read_tile",
     "read_whole",
     "root_of",

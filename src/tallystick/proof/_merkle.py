@@ -176,6 +176,28 @@ def verify_consistency(
         raise ProofError(f"the tree of size {new_size} does not extend the tree of size {old_size}")
 
 
+def root_before(*, old_size: int, new_size: int, new_root: bytes, path: Sequence[bytes]) -> bytes | None:
+    """Read out of a consistency proof which root the tree had at the old size, whatever somebody says that it was.
+
+    Args:
+        old_size: leaves of the old tree; of a power of two the proof does not carry that root.
+        new_size: leaves of the new tree, more than the old one's.
+        new_root: root of the new tree.
+        path: a consistency proof.
+
+    Returns:
+        The root; None when the proof does not carry it, or does not lead to the new root.
+
+    Source: RFC 9162, 2.1.4.2.
+    """
+    if not 0 < old_size < new_size or old_size & (old_size - 1) == 0:
+        return None
+    if len(path) != _consistency_length(old_size, new_size) or any(len(hash_) != HASH_SIZE for hash_ in path):
+        return None
+    old, new = _roots_from_consistency(old_size, new_size, list(path))
+    return old if new == new_root else None
+
+
 def inclusion_path(
     index: int, *, size: int, node: Node, part: Callable[[int, int], bytes] | None = None
 ) -> list[bytes]:

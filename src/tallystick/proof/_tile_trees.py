@@ -94,6 +94,19 @@ class TileTree:
         )
         return path
 
+    def root_at(self, size: int) -> tuple[bytes, list[bytes]]:
+        """Return the root that this tree had at an earlier size, and the proof from there to its head.
+
+        Args:
+            size: 1 to the head's size less 1.
+
+        Raises:
+            ProofError: the tiles do not lead to the head.
+            EncodingError: a tile is not one.
+        """
+        root = range_root(0, size, node=self.node)
+        return root, self.check_follows(size, root)
+
     def entries(self, start: int, stop: int) -> Iterator[bytes]:
         """Give out entries; each one is hashed up to the head first.
 

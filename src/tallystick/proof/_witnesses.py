@@ -35,8 +35,8 @@ from tallystick.proof._cards import Card, log_key_at, verify_cards
 from tallystick.proof._checkpoints import Checkpoint, parse_checkpoint, verify_checkpoint
 from tallystick.proof._encoding import check_format, decode_base64, encode_base64, format_json, parse_json
 from tallystick.proof._files import Files, OsFiles, read_whole, write_atomically
-from tallystick.proof._forks import fork_of_checkpoints
-from tallystick.proof._merkle import EMPTY_ROOT, verify_consistency
+from tallystick.proof._forks import fork_of_checkpoints, fork_of_growth
+from tallystick.proof._merkle import EMPTY_ROOT, root_before, verify_consistency
 from tallystick.proof._notes import NoteSignature, cosign_note, format_note
 from tallystick.proof._parties import Clock, Party, system_clock
 
@@ -129,16 +129,16 @@ class Witness:
             NoteError: not signed by the journal's key.
             WitnessConflictError: another size is remembered; ``size`` tells which.
             ProofError: the proof does not lead from what is remembered to this head.
-            ForkError: another root at the size that is remembered.
+            ForkError: another root at the size that is remembered, or a proof that leads from another root there.
             LockedError: another process of this party cosigns at this moment.
             StorageError: the state could not be written; nothing was signed.
         """
         checkpoint = parse_checkpoint(note)
-        if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
-            raise ProofError("the root of size 0 must be the empty tree's")
         if verify_cards(cards).origin != checkpoint.origin:
             raise WitnessConflictError("the cards are of another journal", size=0)
         verify_checkpoint(checkpoint, log_key_at(cards, checkpoint.size))
+        if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+            raise ProofError("the root of size 0 must be the empty tree's")
         with self._lock, closing(self._files.lock(self._path.with_name(f"{self._path.name}.lock"))):
             # Another process of this party may have cosigned since this one looked.
             self._heads = self._read()
@@ -184,6 +184,13 @@ class Witness:
                 path=proof,
             )
         except ProofError as error:
+            root = root_before(
+                old_size=seen.size, new_size=checkpoint.size, new_root=checkpoint.root, path=proof
+            )
+            if root is not None and root != seen.root:
+                # The proof leads to the new head from another root than was signed at that size: that convicts it.
+                evidence = fork_of_growth(seen, checkpoint, cards, root=root, proof=proof)
+                raise ForkError("the new head does not contain the one before", evidence=evidence) from error
             # A wrong proof convicts nobody: the caller may have sent the wrong one (C2SP tlog-witness: 422).
             raise ProofError(
                 f"the proof does not lead from size {seen.size}, which this witness has seen, to the new head",

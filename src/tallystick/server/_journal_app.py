@@ -163,8 +163,10 @@ def _witness(service: JournalService, body: bytes) -> Response:
         return Response(service.add_checkpoint(body), media_type=_TEXT, headers=_FRESH)
     except WitnessConflictError as error:
         return _size(error.size)
-    except ForkError:
-        return _size(ask.checkpoint.size)
+    except ForkError as error:
+        if ask.old_size == ask.checkpoint.size:
+            return _size(ask.checkpoint.size)
+        raise HttpError(422, "fork", error.message, hint=error.hint) from error
     except ProofError as error:
         raise HttpError(422, "proof", error.message, hint=error.hint) from error
     except (CardError, NoteError) as error:

@@ -140,11 +140,13 @@ def test_a_log_that_shows_another_history_to_another_member_is_found_by_comparin
                 assert found[0].found == "forked"
                 log.record("document.recorded", {"title": "and more"})
                 later = monitor(a, {b.id: url, c.id: witness}).look()
-    assert (
-        later[0].found == "alarm"
-    )  # sizes differ: it does not follow, and no two heads of one size convict it
+    # Sizes differ, and the tree of the larger head convicts it all the same.
+    assert later[0].found == "forked"
     assert "that c was shown" in later[0].why
-    assert {"log.forked", "log.doubted"} <= set(said(a))
+    assert later[0].evidence is not None
+    assert "does not contain the one of size 4" in explain_fork(later[0].evidence.read_bytes())
+    assert said(a).count("log.forked") == 2
+    assert "log.doubted" not in said(a)
 
 
 def test_a_log_that_shrinks_or_leaves_its_history_raises_an_alarm(three: list[Node], tmp_path: Path) -> None:
@@ -162,8 +164,10 @@ def test_a_log_that_shrinks_or_leaves_its_history_raises_an_alarm(three: list[No
         log.record("document.recorded", {"title": "another way"})
         fill(log, 4)
         (left,) = monitor(a, {b.id: url}).look()
-    assert "does not follow" in left.why
-    assert said(a) == ["log.checked", "log.doubted", "log.doubted"]
+    assert (left.found, "does not follow" in left.why) == ("forked", True)
+    assert left.evidence is not None
+    assert "the tree of size 8 does not contain" in explain_fork(left.evidence.read_bytes())
+    assert said(a) == ["log.checked", "log.doubted", "log.forked"]
 
 
 def test_another_party_at_a_logs_address_raises_an_alarm(three: list[Node]) -> None:

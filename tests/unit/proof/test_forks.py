@@ -9,8 +9,17 @@ import pytest
 from tests.proofs import EAST, NORTH, STRANGER, Log, fixed_randomness, make_log
 
 from tallystick.errors import ForkError, ReceiptError, UnknownFormatError, VerificationError
-from tallystick.proof import compare_receipts, explain_fork, fingerprint, fork_of_receipts, format_json
-from tallystick.proof._forks import fork_of_checkpoints
+from tallystick.proof import (
+    compare_receipts,
+    explain_fork,
+    fingerprint,
+    fork_of_checkpoints,
+    fork_of_growth,
+    fork_of_receipts,
+    format_json,
+    read_fork,
+)
+from tallystick.proof._merkle import consistency_path
 
 LOG = make_log()
 SPLIT = Log(NORTH, [*LOG.statements[:6], LOG.statements[0]])
@@ -22,6 +31,25 @@ def test_two_roots_at_one_size_convict_the_holder_of_the_keys() -> None:
     sentence = explain_fork(HEADS)
     assert fingerprint(NORTH.id) in sentence
     assert "size 7" in sentence
+
+
+def consistency(log: Log, size: int) -> list[bytes]:
+    return consistency_path(size, len(log.statements), node=log.node)
+
+
+def grown(small: Log, size: int, large: Log, **change: Any) -> bytes:
+    """Evidence from the head of one log's size and the whole of another one."""
+    given = {"root": large.root(size), "proof": consistency(large, size)} | change
+    return fork_of_growth(small.checkpoint(size), large.checkpoint(), NORTH.cards, **given)
+
+
+def test_a_larger_tree_that_does_not_contain_the_smaller_one_convicts_the_holder_of_the_keys() -> None:
+    fork = read_fork(grown(LOG, 7, LONGER))
+    assert fingerprint(NORTH.id) in fork.sentence
+    assert "the tree of size 8 does not contain the one of size 7" in fork.what
+    assert (fork.party, fork.origin) == (NORTH.id, NORTH.origin)
+    assert LOG.root(7).hex()[:16] in fork.halves[0]
+    assert LONGER.root(7).hex()[:16] in fork.halves[1]
 
 
 def test_two_statements_at_one_index_convict_even_at_different_sizes() -> None:
@@ -58,11 +86,24 @@ def test_evidence_carries_no_opened_payload() -> None:
         fork_of_checkpoints(LOG.checkpoint(), SPLIT.checkpoint(party=STRANGER), NORTH.cards),
         fork_of_checkpoints(LOG.checkpoint(), SPLIT.checkpoint(), EAST.cards),
         fork_of_checkpoints(LOG.checkpoint(), SPLIT.checkpoint(), []),
+        grown(SPLIT, 7, LONGER),  # it does contain it
+        grown(LOG, 5, LONGER),  # what they have in common
+        grown(LOG, 7, LONGER, root=bytes(32)),
+        grown(LOG, 7, LONGER, proof=[]),
+        grown(LOG, 7, LONGER, proof=[*consistency(LONGER, 7), bytes(32)]),
+        fork_of_growth(LONGER.checkpoint(), LOG.checkpoint(), NORTH.cards, root=bytes(32), proof=[]),
+        fork_of_growth(
+            LOG.checkpoint(),
+            LONGER.checkpoint(party=STRANGER),
+            NORTH.cards,
+            root=SPLIT.root(7),
+            proof=consistency(LONGER, 7),
+        ),
         fork_of_receipts(LOG.receipt(2), LOG.receipt(3)),
         fork_of_receipts(LOG.receipt(2), make_log(EAST).receipt(2)),
         fork_of_receipts(LOG.receipt(6), SPLIT.receipt(6, checkpoint=SPLIT.checkpoint(party=STRANGER))),
     ],
-    ids=range(9),
+    ids=range(16),
 )
 def test_what_convicts_nobody_is_refused(evidence: bytes) -> None:
     with pytest.raises((VerificationError, ReceiptError)):

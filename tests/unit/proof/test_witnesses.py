@@ -112,9 +112,14 @@ def test_two_roots_at_one_size_are_a_fork_with_evidence(witness: Witness) -> Non
 
 def test_a_larger_head_of_another_history_is_not_cosigned(witness: Witness) -> None:
     cosign(witness, 6)
-    for proof in ([], [b"\x00" * 32], consistency_path(6, 8, node=SPLIT.node)):
+    right = consistency_path(6, 8, node=SPLIT.node)
+    for proof in ([], [b"\x00" * 32], right[:-1], [right[0], *right[:-1]]):
         with pytest.raises(ProofError):
             witness.cosign(SPLIT.checkpoint(8).note, cards=NORTH.cards, old_size=6, proof=proof)
+    # The proof that fits the other history tells what it had at that size: it convicts whoever signed both.
+    with pytest.raises(ForkError) as caught:
+        witness.cosign(SPLIT.checkpoint(8).note, cards=NORTH.cards, old_size=6, proof=right)
+    assert "the tree of size 8 does not contain the one of size 6" in explain_fork(caught.value.evidence)
     assert witness.size(NORTH.origin) == 6
 
 
