@@ -188,7 +188,10 @@ def _ask_one(
         if seen == start:
             raise NoteError(f"the witness has seen another head of size {seen}") from conflict
         proof = node.journal.consistency(seen, head.size) if 0 < seen < head.size else []
-        data = remote.add_checkpoint(head, seen, proof)
+        try:
+            data = remote.add_checkpoint(head, seen, proof)
+        except WitnessConflictError as again:
+            raise NoteError(f"the witness has seen another head of size {again.size}") from again
     return _line_of(peer, parse_cosignatures(head, data))
 
 
