@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.serving import PASSPHRASE, introduce, made_key, made_node
 
 from tallystick.node import Node, format_card_file, parse_card_file, rotate
 from tallystick.proof import (
+    add_cosignatures,
     explain_fork,
     export_tiles,
     format_add_checkpoint,
@@ -21,6 +23,8 @@ from tallystick.proof import (
     parse_receipt,
     verify,
 )
+from tallystick.proof._checkpoints import sign_checkpoint
+from tallystick.proof._notes import cosign_note
 from tallystick.server import JournalService, ServerSettings, create_journal_app
 
 
@@ -265,3 +269,68 @@ def test_what_asks_for_no_anchor_is_malformed(pair: tuple[Node, Node], body: byt
 
 def test_an_ask_for_an_anchor_is_bounded(pair: tuple[Node, Node]) -> None:
     assert ask(JournalService(pair[0]), "POST", "/attest-anchor", content=b"x" * 4097).status_code == 413
+
+
+def resigned(node: Node, size: int, root: bytes) -> bytes:
+    """A head that the log's own key signed, whatever stands in its journal."""
+    return sign_checkpoint(node.origin, size, root, node.party.signer("log")).note
+
+
+def test_add_checkpoint_answers_as_c2sp_tlog_witness_says(pair: tuple[Node, Node]) -> None:
+    """The statuses and bodies of https://c2sp.org/tlog-witness, one after the other, against one witness."""
+    clinic, bank = pair
+    service = JournalService(bank)
+
+    def post(old: object, proof: list[bytes], note: bytes) -> tuple[int, str, bytes]:
+        body = format_add_checkpoint(old, proof, note)  # type: ignore[arg-type]
+        answer = ask(service, "POST", "/add-checkpoint", content=body)
+        return answer.status_code, answer.headers["content-type"], answer.content
+
+    fill(clinic, 6)
+    six = clinic.journal.checkpoint()
+    other = bytes(32)
+    # The origin is unknown: 404; no signature by a trusted key: 403, also where more would be wrong.
+    stranger = sign_checkpoint("did:key:zNobody/main", 1, other, clinic.party.signer("log")).note
+    assert post(0, [], stranger)[0] == 404
+    unsigned = sign_checkpoint(clinic.origin, 6, six.root, bank.party.signer("log")).note
+    assert post(0, [], unsigned)[0] == 403
+    assert post(3, [other], unsigned)[0] == 403
+    assert post(0, [], sign_checkpoint(clinic.origin, 0, other, bank.party.signer("log")).note)[0] == 403
+    # Nothing was cosigned yet: another old size than 0 is a conflict, and so is known by its number.
+    assert post(3, [other], six.note) == (409, "text/x.tlog.size", b"0\n")
+    # The proof must be empty from size 0; a tree of size 0 has one root.
+    assert post(0, [other], six.note)[0] == 422
+    assert post(0, [], resigned(clinic, 0, other))[0] == 422
+    # The old size must not be above the checkpoint's: 400; so is what is not in the form.
+    assert post(7, [], six.note)[0] == 400
+    assert post("07", [], six.note)[0] == 400
+    assert post(" 0", [], six.note)[0] == 400
+    assert post(0, [other] * 64, six.note)[0] == 400
+    assert post(0, [other[:31]], six.note)[0] == 400
+    body = format_add_checkpoint(0, [], six.note).replace(b"\n", b"\r\n")
+    assert ask(service, "POST", "/add-checkpoint", content=body).status_code == 400
+    # Lines by unknown keys, other witnesses' cosignatures among them, are ignored.
+    line = cosign_note(six.text, "elsewhere.example/w1", clinic.party.signer("witness"), time_s=1)
+    status, kind, lines = post(0, [], add_cosignatures(six, [line]).note)
+    assert (status, kind) == (200, "text/plain; charset=utf-8")
+    assert re.fullmatch(r"\u2014 \S+ [A-Za-z0-9+/]+=*\n", lines.decode())
+    assert clinic.add_cosignatures(six.note + lines).keys() == {bank.id}
+    # The newest size that was cosigned, and a newline, whatever the caller thought.
+    fill(clinic, 3)
+    nine = clinic.journal.checkpoint()
+    for old in (0, 5, 7):
+        proof = clinic.journal.consistency(old) if old else []
+        assert post(old, proof, nine.note) == (409, "text/x.tlog.size", b"6\n")
+    # A proof that does not verify, or is longer than it should be.
+    right = clinic.journal.consistency(6)
+    for proof in ([], right[:-1], [*right, other], [other] * len(right)):
+        assert post(6, proof, nine.note)[0] == 422
+    assert post(6, right, nine.note)[0] == 200
+    # The old size is the checkpoint's: the same root again, with no proof; another root is a conflict.
+    assert post(9, [], nine.note)[0] == 200
+    assert post(9, [other], nine.note)[0] == 422
+    assert post(9, [], resigned(clinic, 9, other)) == (409, "text/x.tlog.size", b"9\n")
+    # An older checkpoint is a conflict as well: nothing is ever rolled back.
+    assert post(6, [], six.note) == (409, "text/x.tlog.size", b"9\n")
+    assert bank.witness.size(clinic.origin) == 9
+    assert ask(service, "GET", "/add-checkpoint").status_code == 405
