@@ -72,7 +72,14 @@ def serve(
     with (
         open_node(workspace) as node,
         _Log(log) as written,
-        shared(out, node, share, workspace, log=written.write) as sharing,
+        shared(
+            out,
+            node,
+            share,
+            workspace,
+            label_delay_s=settings.features.label_delay_s,
+            log=written.write,
+        ) as sharing,
     ):
         serving = _make_serving(out, node, settings, sharing)
         try:

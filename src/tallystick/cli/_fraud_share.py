@@ -32,17 +32,25 @@ app.add_typer(share, name="share")
 
 @contextmanager
 def shared(
-    out: Output, node: Node, file: Path | None, workspace: Path, *, log: Callable[[bytes], object]
+    out: Output,
+    node: Node,
+    file: Path | None,
+    workspace: Path,
+    *,
+    label_delay_s: int,
+    log: Callable[[bytes], object],
 ) -> Iterator[Sharing | None]:
     """Share while the block runs, as a file says; None when there is none."""
     if file is None:
         yield None
         return
+    from tallystick.apps.fraud.serving import JournalCounts
     from tallystick.apps.fraud.sharing import ShareSettings, Sharing
     from tallystick.server import Beside, Keys, ServerSettings, create_sharing_app
 
     settings = ShareSettings.read(file)
-    sharing = Sharing(node, settings, holds=_holds(node, settings))
+    counts = JournalCounts(node, delay=label_delay_s * 1_000_000)
+    sharing = Sharing(node, settings, holds=_holds(node, settings), counts=counts)
     bounds = ServerSettings(keys=Keys.read(workspace / KEYS_FILE), requests_per_s=PER_SECOND, log=log)
     try:
         sharing.resume()

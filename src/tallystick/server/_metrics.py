@@ -121,6 +121,7 @@ def _shared(said: ShareStanding) -> Iterator[Metric]:
         "tallystick_share_epoch": ("number of the epoch in use, 0 for none", said.epoch),
         "tallystick_share_epoch_end_seconds": ("when it ends, POSIX seconds", said.until / 1_000_000),
         "tallystick_share_payees": ("payees that anything was said about", said.listed),
+        "tallystick_share_round": ("newest round of masked sums that is over", said.round),
         "tallystick_share_undelivered": ("receipts that a member has not taken yet", said.undelivered),
     }
     if said.held is not None:

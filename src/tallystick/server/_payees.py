@@ -80,6 +80,7 @@ def add_payees(app: FastAPI, sharing: Reporting) -> FastAPI:
             "listed": said.listed,
             "looked": said.looked,
             "members": dict(said.members),
+            "round": said.round,
             "trouble": said.trouble,
             "undelivered": said.undelivered,
             "unknown": said.unknown,

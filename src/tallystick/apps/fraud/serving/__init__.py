@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ._counting import JournalCounts
 from ._serving import Serving
 from ._settings import FRAUD_FILE, FraudSettings
 from ._shared_rules import with_shared_rules
 from ._standing import Standing
 
-__all__ = ["FRAUD_FILE", "FraudSettings", "Serving", "Standing", "with_shared_rules"]
+__all__ = ["FRAUD_FILE", "FraudSettings", "JournalCounts", "Serving", "Standing", "with_shared_rules"]

@@ -51,6 +51,7 @@ from ._risk import (
     hold_risk_round,
     risk_again,
 )
+from ._rounds import Counts, RoundDesk, RoundLink, RoundPlan
 from ._share_file import EpochPlan, HoldsSettings, Peer, ShareSettings
 from ._sharing import RemoteLink, ShareStanding, Sharing, links_of
 from ._signals import SIGNALS, SharedSignals, SignalStatus
@@ -65,6 +66,7 @@ __all__ = [
     "PURPOSES",
     "SIGNALS",
     "Bank",
+    "Counts",
     "Epoch",
     "EpochPlan",
     "Evaluator",
@@ -92,6 +94,9 @@ __all__ = [
     "RiskRound",
     "RiskRule",
     "RiskTable",
+    "RoundDesk",
+    "RoundLink",
+    "RoundPlan",
     "ShareSettings",
     "ShareStanding",
     "SharedSignals",

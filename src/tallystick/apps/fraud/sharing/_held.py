@@ -71,8 +71,8 @@ class HeldPayees:
 
     @property
     def trouble(self) -> str:
-        """Why the last look failed; empty when it did not."""
-        return self._trouble
+        """What is wrong; empty when nothing is."""
+        return self._trouble or ("" if self.is_known else "holds were not read for too long")
 
     @property
     def count(self) -> int:

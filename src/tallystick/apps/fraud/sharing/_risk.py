@@ -145,7 +145,7 @@ def risk_again(agreement: bytes, updates: Sequence[bytes]) -> RiskTable:
         terminals, known_at = [str(name) for name in said["terminals"]], int(said["known_at"])
     except (KeyError, TypeError, ValueError) as error:
         raise EncodingError("the agreement of a round is malformed") from error
-    return _table(sum_lanes(_lanes(terminals, rule), updates), rule=rule, known_at=known_at)
+    return _table(sum_lanes(lanes_of(terminals, rule), updates), rule=rule, known_at=known_at)
 
 
 class RiskHistory:
@@ -219,10 +219,10 @@ def hold_risk_round(
     if len(members) < 2 or len(counts) != len(members) or len(set(terminals)) != len(terminals):
         raise DataError("a round needs two members, counts of each, and every terminal once")
     rule = rule or RiskRule()
-    epoch, lanes = members[0].tokens.epoch, _lanes(terminals, rule)
+    epoch, lanes = members[0].tokens.epoch, lanes_of(terminals, rule)
     run = f"shared risk, epoch {epoch.number}, round {number}"
     _check_new(members, run)
-    agreement = _agreement(terminals, rule, known_at)
+    agreement = agree(terminals, rule, known_at)
     sites = {member.id: LaneSite(member.id) for member in members}
     keys = {party: site.public_key for party, site in sites.items()}
     # Binds everything that the masks depend on: other lanes, another rule or another key give other masks.
@@ -232,7 +232,7 @@ def hold_risk_round(
     updates, statements = dict[str, bytes](), list[list[str]]()
     for member, own in zip(members, counts, strict=True):
         sites[member.id].meet(keys, run=hashlib.sha256(bound).digest())
-        update = sites[member.id].vector(number, lanes, _values(own, rule))
+        update = sites[member.id].vector(number, lanes, values_of(own, rule))
         updates[member.id] = update
         committed = {"round": number, "run": run, "update": hashlib.sha256(update).hexdigest()}
         drafts = [
@@ -240,7 +240,8 @@ def hold_risk_round(
             Draft("update.committed", committed, payload=update),
         ]
         statements.append([entry.id for entry in member.bank.record_many(drafts)])
-    _close(members, statements, updates, opened)
+    for member, stated in zip(members, statements, strict=True):
+        close_round(member, stated, updates, number=number, run=run)
     return RiskRound(run, number, agreement, updates, risk_again(agreement, list(updates.values())))
 
 
@@ -251,7 +252,8 @@ def _check_new(members: Sequence[Member], run: str) -> None:
             raise ConflictError("this round was held before", hint="hold the next one: one a day is enough")
 
 
-def _agreement(terminals: Sequence[str], rule: RiskRule, known_at: int) -> bytes:
+def agree(terminals: Sequence[str], rule: RiskRule, known_at: int) -> bytes:
+    """Write what all members agree on before a round; see `risk_again`."""
     return format_json(
         {
             "bucket_bits": rule.bucket_bits,
@@ -264,26 +266,33 @@ def _agreement(terminals: Sequence[str], rule: RiskRule, known_at: int) -> bytes
     )
 
 
-def _close(
-    members: Sequence[Member],
-    statements: Sequence[Sequence[str]],
-    updates: Mapping[str, bytes],
-    opened: Mapping[str, object],
+def close_round(
+    member: Member, stated: Sequence[str], updates: Mapping[str, bytes], *, number: int, run: str
 ) -> None:
+    """State what a member saw of a round: the sum, and how many vectors stand behind it.
+
+    Args:
+        member: who states it.
+        stated: its own ``round.opened`` and ``update.committed``.
+        updates: party id -> masked vector.
+        number: of the round.
+        run: of the round.
+    """
     total = hashlib.sha256(aggregate(list(updates.values()))).hexdigest()
-    body = {"aggregate": total, "round": opened["round"], "run": opened["run"], "updates": len(updates)}
-    for member, (opening, update) in zip(members, statements, strict=True):
-        links = {"round": [opening], "update": [update]}
-        member.bank.record_many([Draft("round.closed", dict(body), links=links)])
+    body = {"aggregate": total, "round": number, "run": run, "updates": len(updates)}
+    links = {"round": [stated[0]], "update": [stated[1]]}
+    member.bank.record_many([Draft("round.closed", body, links=links)])
 
 
-def _lanes(terminals: Sequence[str], rule: RiskRule) -> tuple[str, ...]:
+def lanes_of(terminals: Sequence[str], rule: RiskRule) -> tuple[str, ...]:
+    """Name the lanes of a vector, in order."""
     named = [f"terminal {name}" for name in sorted(terminals)]
     buckets = [f"bucket {bucket}" for bucket in range(1 << rule.bucket_bits)]
     return tuple(f"{part} {name}" for name in [*named, *buckets] for part in PARTS)
 
 
-def _values(counts: RiskCounts, rule: RiskRule) -> dict[str, int]:
+def values_of(counts: RiskCounts, rule: RiskRule) -> dict[str, int]:
+    """Return the values that one bank hands in: nothing where it counted too few."""
     named: list[tuple[str, tuple[int, int]]] = [
         *((f"terminal {name}", counted) for name, counted in counts.terminals.items()),
         *((f"bucket {bucket}", counted) for bucket, counted in counts.buckets.items()),

@@ -27,6 +27,14 @@ every_s = 1.0                   # between two looks at the chain
 start_block = 0                 # the contract's own saves reading what came before
 stale_s = 30.0                  # after so long without one, whether a payee is held counts as unknown
 
+[risk]                          # no such table: no rounds of masked sums; the same for all members
+every_days = 1                  # from [epochs] since on
+terminals = "terminals.txt"     # ids that banks share, one a line; "" for payees alone
+floor = 5                       # see RiskRule
+least = 20
+weight = 50.0
+bucket_bits = 14
+
 [unknown]                       # a payment about whose payee the others could not be asked, to a new payee
 amount = 100000                 # and above so many minor units,
 action = "review"               # at least this happens; "" for nothing
@@ -55,6 +63,8 @@ from tallystick.proof import Policy
 
 from ._limits import SECOND, Limits
 from ._payees import KEPT_DAYS
+from ._risk import RiskRule
+from ._rounds import RoundPlan
 
 __all__ = ["EpochPlan", "HoldsSettings", "Peer", "ShareSettings"]
 
@@ -70,6 +80,14 @@ _KNOWN: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
         "every_s": (int, float),
         "stale_s": (int, float),
         "start_block": (int,),
+    },
+    "risk": {
+        "bucket_bits": (int,),
+        "every_days": (int,),
+        "floor": (int,),
+        "least": (int,),
+        "terminals": (str,),
+        "weight": (int, float),
     },
     "unknown": {"action": (str,), "amount": (int,)},
     "member": {
@@ -167,6 +185,7 @@ class ShareSettings:
     timeout_s: float = 2.0
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     holds: HoldsSettings | None = None
+    rounds: RoundPlan | None = None
     unknown_action: str = "review"
     unknown_amount: int = 100_000
 
@@ -211,18 +230,20 @@ class ShareSettings:
         if not isinstance(members, list):
             raise ConfigurationError("members stand in [[member]] tables")
         parts = {name: _checked(name, table) for name, table in tables.items()}
-        listen, epochs, unknown = parts.get("listen", {}), parts["epochs"], parts.get("unknown", {})
+        listen, unknown = parts.get("listen", {}), parts.get("unknown", {})
+        since = _microseconds(parts["epochs"]["since"])
         files = {name: beside / listen[name] for name in ("tls_cert", "tls_key") if name in listen}
         plain = {name: top[name] for name in ("days", "patience_ms", "timeout_s") if name in top}
         return cls(
             policy=Policy.read(beside / top["policy"]),
-            epochs=EpochPlan(epochs["number"], _microseconds(epochs["since"]), epochs["days"] * DAY),
+            epochs=EpochPlan(parts["epochs"]["number"], since, parts["epochs"]["days"] * DAY),
             peers=tuple(_peer(_checked("member", one), beside) for one in members),
             **{name: listen[name] for name in ("host", "port") if name in listen},
             **files,
             **plain,
             limits=Limits(**parts.get("limits", {})),
             holds=HoldsSettings(**parts["holds"]) if "holds" in parts else None,
+            rounds=_rounds(parts["risk"], since, beside) if "risk" in parts else None,
             **{f"unknown_{name}": value for name, value in unknown.items()},
         )
 
@@ -236,6 +257,13 @@ def _peer(said: Mapping[str, Any], beside: Path) -> Peer:
         beside / said["ca"] if "ca" in said else None,
         Limits(**limits) if limits else None,
     )
+
+
+def _rounds(said: Mapping[str, Any], since: int, beside: Path) -> RoundPlan:
+    rule = {name: said[name] for name in ("bucket_bits", "floor", "least", "weight") if name in said}
+    lines = _read(beside / said["terminals"]).split("\n") if said.get("terminals") else []
+    terminals = tuple(sorted({line.strip() for line in lines} - {""}))
+    return RoundPlan(since, said.get("every_days", 1) * DAY, terminals, RiskRule(**rule))
 
 
 def _checked(name: str, said: Any) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from ._live import LiveSignals
 from ._member import Member
 from ._payees import PayeeList
 from ._risk import RiskHistory
+from ._rounds import Counts, RoundDesk
 from ._share_file import ShareSettings
 from ._signals import SharedSignals
 
@@ -41,6 +42,7 @@ __all__ = ["RemoteLink", "ShareStanding", "Sharing", "format_listed", "links_of"
 
 AHEAD_US: Final = 3_600 * SECOND  # an epoch is opened so long before it begins
 TEND_EVERY_S: Final = 0.5
+ROUNDS_EVERY_S: Final = 5.0
 SETTLE_EVERY_US: Final = 60 * SECOND
 JOIN_S: Final = 10.0  # that the background has to end
 
@@ -50,6 +52,10 @@ class RemoteLink(MemberLink, Protocol):
 
     def opening(self, number: int) -> bytes:
         """Read its ``epoch.opened``, not yet verified."""
+        ...
+
+    def round_part(self, epoch: int, number: int, part: str) -> bytes:
+        """Read what it hands in to a round of masked sums, not yet verified."""
         ...
 
 
@@ -63,10 +69,11 @@ class ShareStanding:
         members: the other members: name -> whether it answered when it was asked last.
         looked: payments whose payee was looked up or found in memory.
         unknown: of those, for how many nothing was known.
-        well: whether everything was known of the last ones.
+        well: whether everything was known of the last ones; a round of masked sums that waits does not count.
         trouble: what is wrong, in words; empty when nothing is.
         listed: payees that anything was said about.
         undelivered: receipts that a member has not taken yet.
+        round: the newest round of masked sums that is held, or will not be any more; 0 for none.
         held: payees that a hold stands on; None where holds are not looked at.
     """
 
@@ -79,6 +86,7 @@ class ShareStanding:
     trouble: str
     listed: int
     undelivered: int
+    round: int
     held: int | None
 
 
@@ -90,7 +98,7 @@ class Sharing:
         settings: see `ShareSettings`.
         links: the ways to the other members; over HTTP as the settings say when None.
         holds: reads the open holds; None where none are looked at.
-        risks: tables of shared risk.
+        counts: counts the bank's own payments for rounds of masked sums; none are held when None.
         clock: microseconds; all members' epochs go by it.
         randomness: source of shares, blinding factors and nonces.
 
@@ -106,7 +114,7 @@ class Sharing:
         *,
         links: Sequence[RemoteLink] | None = None,
         holds: HoldsReader | None = None,
-        risks: RiskHistory | None = None,
+        counts: Counts | None = None,
         clock: Clock = system_clock,
         randomness: Randomness = os.urandom,
     ) -> None:
@@ -125,12 +133,24 @@ class Sharing:
         self.member.link(self._links)
         stale_s = settings.holds.stale_s if settings.holds else 30.0
         self._held = None if holds is None else HeldPayees(holds, stale_s=stale_s, clock=clock)
+        risks = RiskHistory()
+        self._rounds = None
+        if settings.rounds is not None and counts is not None:
+            self._rounds = RoundDesk(
+                self.member,
+                self._links,
+                plan=settings.rounds,
+                counts=counts,
+                risks=risks,
+                directory=node.workspace.path / "sharing" / "rounds",
+            )
         shared = SharedSignals(self.member, risks=risks, patience_s=settings.patience_ms / 1_000)
         self.signals = LiveSignals(shared, self._held)
         self._openings: dict[int, bytes] = {}
         self._fetched: dict[int, dict[str, bytes]] = {}
         self._joined = 0
         self._settled_at, self._trouble = 0, "no epoch is open yet"
+        self._round_trouble = ""
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -145,10 +165,14 @@ class Sharing:
         """
         epoch = self.member.resume()
         self._joined = epoch.number if epoch is not None else 0
+        if self._rounds is not None:
+            self._rounds.resume()
 
     def start(self) -> None:
         """Begin what goes on in the background."""
         self._go(self._keep_tending, "share-tend")
+        if self._rounds is not None:
+            self._go(self._keep_rounds, "share-rounds")
         if self._held is not None:
             every_s = self.settings.holds.every_s if self.settings.holds else 1.0
             self._go(lambda: self._keep_looking(every_s), "share-holds")
@@ -167,6 +191,16 @@ class Sharing:
             except TallystickError as error:
                 self._trouble = error.message
             return not self._trouble
+
+    def hold_rounds(self) -> bool:
+        """Do what a round of masked sums asks for now; whether none is open."""
+        if self._rounds is None or self._joined == 0:
+            return True
+        try:
+            self._round_trouble = self._rounds.turn(self._clock())
+        except TallystickError as error:
+            self._round_trouble = error.message
+        return not self._round_trouble
 
     def look_at_holds(self) -> bool:
         """Look at the chain now; whether that went well."""
@@ -225,23 +259,27 @@ class Sharing:
             epoch, payees = self.member.tokens.epoch, self.member.payees
         except TallystickError as error:
             trouble = trouble or error.message
-        trouble = trouble or signals.trouble or (self._held.trouble if self._held else "")
+        said = (trouble, signals.trouble, self._held.trouble if self._held else "")
+        well = signals.well and not any(said)
         return ShareStanding(
             epoch=epoch.number if epoch else 0,
             until=epoch.until if epoch else 0,
             members={self.member.name_of(link.party): not link.is_resting for link in self._links},
             looked=signals.looked,
             unknown=signals.unknown,
-            well=signals.well and not trouble,
-            trouble=trouble,
+            well=well,
+            trouble="; ".join(dict.fromkeys(one for one in (*said, self._round_trouble) if one)),
             listed=len(payees.tokens) if payees else 0,
             undelivered=len(self.member.undelivered),
+            round=self._rounds.over if self._rounds else 0,
             held=self._held.count if self._held else None,
         )
 
     def round_part(self, epoch: int, number: int, part: str) -> bytes:
         """Return what this member hands in to a round of masked sums."""
-        raise NotFoundError("no such round is held here")
+        if self._rounds is None:
+            raise NotFoundError("no rounds are held here")
+        return self._rounds.part(epoch, number, part)
 
     # -- epochs ----------------------------------------------------------------------------------------------
 
@@ -310,6 +348,10 @@ class Sharing:
         self.tend()
         while not self._stopping.wait(TEND_EVERY_S):
             self.tend()
+
+    def _keep_rounds(self) -> None:
+        while not self._stopping.wait(ROUNDS_EVERY_S):
+            self.hold_rounds()
 
     def _keep_looking(self, every_s: float) -> None:
         self.look_at_holds()

@@ -17,6 +17,9 @@ from tallystick.apps.fraud.sharing import (
     HttpMemberLink,
     Limits,
     Peer,
+    RiskCounts,
+    RiskRule,
+    RoundPlan,
     ShareSettings,
     Sharing,
 )
@@ -50,6 +53,16 @@ class Reader:
 
     def close(self) -> None:
         return
+
+
+class Counted:
+    """One bank's counts, as a test says them."""
+
+    def __init__(self, counts: RiskCounts) -> None:
+        self.counts = counts
+
+    def __call__(self, rule: RiskRule, *, before: int, find: Callable[[str], bytes | None]) -> RiskCounts:
+        return self.counts
 
 
 @dataclass
@@ -87,6 +100,8 @@ def served_banks(
     timeout_s: float = 5.0,
     rest_s: float = 0.0,
     requests_per_s: float = 10_000.0,
+    rounds: RoundPlan | None = None,
+    counts: Sequence[RiskCounts] = (),
     opened: bool = True,
 ) -> Iterator[ServedBanks]:
     clock = Clock(START + SECOND)
@@ -124,9 +139,22 @@ def served_banks(
                 for peer in peers
             ]
             settings = ShareSettings(
-                policy, plan(), tuple(peers), limits=limits, patience_ms=1_000, holds=HoldsSettings("0x0")
+                policy,
+                plan(),
+                tuple(peers),
+                limits=limits,
+                patience_ms=1_000,
+                holds=HoldsSettings("0x0"),
+                rounds=rounds,
             )
-            sharing = Sharing(node, settings, links=links, holds=banks.readers[place], clock=clock)
+            sharing = Sharing(
+                node,
+                settings,
+                links=links,
+                holds=banks.readers[place],
+                counts=Counted(counts[place]) if counts else None,
+                clock=clock,
+            )
             stack.callback(sharing.close)
             laters[place].made = sharing
             banks.sharings.append(sharing)
