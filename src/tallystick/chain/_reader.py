@@ -8,9 +8,12 @@ verifier typed is the address that is asked.
 from __future__ import annotations
 
 import re
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +26,7 @@ __all__ = ["anchor_reader", "read_anchor"]
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 DEFAULT_TIMEOUT_S = 10.0
+LEFT_ALONE_S = 30.0  # an endpoint that gave no answer
 # keccak256("Anchored(bytes32,uint64,uint64,bytes32,uint64,uint64)")
 ANCHORED_TOPIC = "0x7b0911086dafad722cbd5573778d67faf81685f6b7fca4e2d1c3ad2a74367425"
 # keccak256("roots(bytes32,uint64)")[:4]
@@ -35,25 +39,48 @@ _NUMBER = re.compile(r"0x[0-9a-f]{1,16}\Z")
 def anchor_reader(
     urls: Sequence[str],
     *,
+    names: Mapping[str, str] | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     failed: Callable[[str, TallystickError], None] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Callable[[AnchorClaim, bytes], list[AnchorReading]]:
-    """Make the function that ``verify`` asks the verifier's endpoints by.
+    """Make the function that ``verify`` asks the verifier's endpoints by, all of them at once.
+
+    An endpoint that gives no answer is left alone for a while: one that is down must not cost its whole wait for each
+    receipt of a bundle.
 
     Args:
-        urls: JSON-RPC endpoints that the verifier trusts; asked one after another.
+        urls: JSON-RPC endpoints that the verifier trusts.
+        names: url -> the name that its readings bear: what has one name has one voice. Host and port without one.
         timeout_s: for each question.
-        failed: told about each endpoint that gave no usable answer, with the reason.
+        failed: told about each endpoint that gave no usable answer, with the reason; from the caller's thread.
+        monotonic: seconds that never go back.
     """
+    named, alone = dict(names or {}), dict[str, tuple[float, TallystickError]]()
+
+    def ask(url: str, claim: AnchorClaim, journal_id: bytes) -> AnchorReading | TallystickError:
+        until, error = alone.get(url, (0.0, None))
+        if error is not None and monotonic() < until:
+            return error
+        try:
+            reading = read_anchor(url, claim, journal_id=journal_id, timeout_s=timeout_s)
+        except ChainUnreachableError as unreachable:
+            alone[url] = monotonic() + LEFT_ALONE_S, unreachable
+            return unreachable
+        except (ChainError, ConfigurationError) as refused:
+            return refused
+        return replace(reading, endpoint=named.get(url, reading.endpoint))
 
     def read(claim: AnchorClaim, journal_id: bytes) -> list[AnchorReading]:
         readings = []
-        for url in urls:
-            try:
-                readings.append(read_anchor(url, claim, journal_id=journal_id, timeout_s=timeout_s))
-            except (ChainError, ChainUnreachableError, ConfigurationError) as error:
-                if failed is not None:
-                    failed(url, error)
+        asked = list(dict.fromkeys(urls))
+        with ThreadPoolExecutor(max(len(asked), 1), thread_name_prefix="endpoint") as pool:
+            found = pool.map(lambda url: ask(url, claim, journal_id), asked)
+            for url, one in zip(asked, found, strict=True):
+                if isinstance(one, AnchorReading):
+                    readings.append(one)
+                elif failed is not None:
+                    failed(url, one)
         return readings
 
     return read
@@ -65,7 +92,8 @@ def read_anchor(
     """Ask one endpoint what it knows of a claimed anchor.
 
     The root is read from the event in the claimed block. When that block holds no such event, the contract's own
-    table answers for the root, and the reading names no block.
+    table answers for the root, and the reading names no block. An endpoint that stands below that block and has no such
+    root says nothing: it is behind, which is not the same as denying.
 
     Args:
         url: http or https.
@@ -75,7 +103,7 @@ def read_anchor(
 
     Raises:
         ChainUnreachableError: no answer.
-        ChainError: an answer that is not JSON-RPC, or a refusal.
+        ChainError: the endpoint is behind, or an answer that is not JSON-RPC, or a refusal.
         ConfigurationError: not an http url.
     """
     node = _Node(url, timeout_s)
@@ -87,6 +115,8 @@ def read_anchor(
         place = (claim.block, _word(block, "hash"), _number(block.get("timestamp")))
     else:
         root, place = _root_in_table(node, claim, journal_id), (0, "", 0)
+        if root is None and block is None and _number(node.ask("eth_blockNumber")) < claim.block:
+            raise ChainError(f"{node.name} has not come to block {claim.block} yet")
     return AnchorReading(node.name, chain_id, genesis, root, *place)
 
 

@@ -58,7 +58,8 @@ def anchor_reader(out: Output, rpc: str, policy: Policy | None) -> ReadAnchor | 
             silent.add(url)
             out.note(error.message)
 
-    read: ReadAnchor = make([named.get(word, word) for word in words], failed=failed)
+    names = {url: name for name, url in named.items()}
+    read: ReadAnchor = make([named.get(word, word) for word in words], names=names, failed=failed)
     return read
 
 

@@ -156,7 +156,9 @@ class RemoteNode:
         """
         status, content, _ = self._ask("POST", "/attest-anchor", anchor_note_text(claim, origin).encode())
         if status == 503:
-            raise ChainUnreachableError("the witness's own node of the chain has not come so far, or is down")
+            raise ChainUnreachableError(
+                "the witness cannot read this on its own node of the chain, which may be behind"
+            )
         if status != 200:
             raise EvidenceError(_UNATTESTED.get(status, f"the witness answered {status}"))
         return content

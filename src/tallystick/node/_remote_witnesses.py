@@ -144,8 +144,9 @@ def _ask_all(
     *,
     timeout_s: float,
     timer: Callable[[], float],
+    said: Mapping[str, str] = {},
 ) -> list[tuple[NoteSignature | None, WitnessAnswer]]:
-    """Ask all at once; whoever has not answered in time is called slow."""
+    """Ask all at once; whoever has not answered in time is called slow, or what it said last is told (party -> words)."""
     known = {party: peers.get(party) for party in witnesses}
     began = timer()
     found: dict[str, tuple[NoteSignature | None, WitnessAnswer]] = {}
@@ -166,7 +167,7 @@ def _ask_all(
     told = dict(found)  # whoever answers later is not waited for
     for party, peer in known.items():
         if party not in told:
-            late = f"no answer in {timeout_s:g} s"
+            late = said.get(party) or f"no answer in {timeout_s:g} s"
             told[party] = None, WitnessAnswer(party, peer.name, 0, late, timer() - began)
     return sorted(told.values(), key=lambda one: (one[1].name, one[1].party))
 
@@ -270,20 +271,22 @@ def ask_attestations(
     """
     text, until = anchor_note_text(claim, node.origin), timer() + timeout_s
     signed = cosigned_by(parse_note(claim.note.encode()), node.peers) if claim.note else {}
+    said: dict[str, str] = {}
 
     def ask(peer: CardFile) -> tuple[NoteSignature, int]:
         while True:
             try:
                 data = witnesses[peer.id].attest_anchor(claim, node.origin)
                 break
-            except ChainUnreachableError:
+            except ChainUnreachableError as error:
+                said[peer.id] = error.message
                 if timer() + _AGAIN_S >= until:
                     raise
                 sleep(_AGAIN_S)
         return _line_of(peer, parse_note(text.encode() + b"\n" + data))
 
     missing = {party: remote for party, remote in witnesses.items() if party not in signed}
-    told = _ask_all(node.peers, missing, ask, timeout_s=timeout_s, timer=timer)
+    told = _ask_all(node.peers, missing, ask, timeout_s=timeout_s, timer=timer, said=said)
     lines = [line for line, _ in told if line is not None]
     note = format_note(text, lines) if lines else b""
     return Attested(note, tuple(answer for _, answer in told), len(signed), need)

@@ -23,6 +23,7 @@ from tallystick.chain import (
     LocalChain,
     Outbox,
     Profile,
+    _reader,
     anchor_reader,
     read_anchor,
     serve,
@@ -117,6 +118,44 @@ def test_endpoints_that_fail_are_left_out_and_told(anchored: tuple[str, AnchorCl
     assert [reading.root for reading in read(claim, JOURNAL)] == [ROOT]
     assert [place for place, _ in told] == ["http://127.0.0.1:1", "ftp://x"]
     assert isinstance(told[0][1], ChainUnreachableError)
+
+
+def test_what_has_one_name_has_one_voice_and_a_url_is_asked_once(anchored: tuple[str, AnchorClaim]) -> None:
+    url, claim = anchored
+    other = url.replace("127.0.0.1", "localhost")
+    read = anchor_reader([url, other, url], names={url: "bank-a", other: "bank-a"})
+    assert [reading.endpoint for reading in read(claim, JOURNAL)] == ["bank-a", "bank-a"]
+
+
+def test_an_endpoint_that_gives_no_answer_is_left_alone_for_a_while(
+    anchored: tuple[str, AnchorClaim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, claim = anchored
+    now, asked, told = [100.0], list[str](), list[str]()
+    real = _reader.read_anchor
+
+    def counted(place: str, *arguments: Any, **named: Any) -> Any:
+        asked.append(place)
+        return real(place, *arguments, **named)
+
+    monkeypatch.setattr(_reader, "read_anchor", counted)
+    gone = "http://127.0.0.1:1"
+    read = anchor_reader(
+        [gone, url], failed=lambda place, _error: told.append(place), monotonic=lambda: now[0]
+    )
+    for _ in range(3):
+        assert [reading.root for reading in read(claim, JOURNAL)] == [ROOT]
+    assert (asked.count(gone), asked.count(url), told) == (1, 3, [gone] * 3)
+    now[0] += _reader.LEFT_ALONE_S + 1
+    read(claim, JOURNAL)
+    assert asked.count(gone) == 2
+
+
+def test_an_endpoint_that_is_behind_denies_nothing(anchored: tuple[str, AnchorClaim]) -> None:
+    url, claim = anchored
+    ahead = changed(claim, block=claim.block + 1_000, size=8)
+    with pytest.raises(ChainError, match="has not come to block"):
+        read_anchor(url, ahead, journal_id=JOURNAL)
 
 
 def test_reading_needs_neither_web3_nor_an_evm(anchored: tuple[str, AnchorClaim]) -> None:
