@@ -44,13 +44,19 @@ def shared(
     if file is None:
         yield None
         return
-    from tallystick.apps.fraud.serving import JournalCounts
+    from tallystick.apps.fraud.serving import JournalCounts, recent_payees
     from tallystick.apps.fraud.sharing import ShareSettings, Sharing
     from tallystick.server import Beside, Keys, ServerSettings, create_sharing_app
 
     settings = ShareSettings.read(file)
     counts = JournalCounts(node, delay=label_delay_s * 1_000_000)
-    sharing = Sharing(node, settings, holds=_holds(node, settings), counts=counts)
+    sharing = Sharing(
+        node,
+        settings,
+        holds=_holds(node, settings),
+        counts=counts,
+        ahead=lambda: recent_payees(node),
+    )
     bounds = ServerSettings(keys=Keys.read(workspace / KEYS_FILE), requests_per_s=PER_SECOND, log=log)
     try:
         sharing.resume()

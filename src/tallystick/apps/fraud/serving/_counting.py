@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from tallystick.errors import TallystickError
 if TYPE_CHECKING:
     from tallystick.node import Node
 
-__all__ = ["JournalCounts"]
+__all__ = ["JournalCounts", "recent_payees"]
 
 LABEL: Final = "label.reported"
 DAY: Final = 86_400 * 1_000_000  # microseconds
@@ -85,3 +86,23 @@ class JournalCounts:
             else:
                 high = middle
         return low
+
+
+def recent_payees(node: Node, *, most: int = 1_000) -> list[str]:
+    """Return the payees of the newest decisions, newest first.
+
+    Args:
+        node: the bank's.
+        most: decisions that are looked at; fewer payees than a member may look up at once.
+    """
+    journal, found = node.journal, dict[str, None]()
+    start = max(journal.disposed, journal.size - 4 * most)
+    for entry in deque(journal.entries(start, kinds=DECISION_KINDS), maxlen=most):
+        try:
+            content = journal.payload(entry.id)
+            payee = payment_of(content).payee if isinstance(content, dict) else ""
+        except TallystickError:  # erased
+            continue
+        found.pop(payee, None)
+        found[payee] = None
+    return [payee for payee in reversed(found) if payee]

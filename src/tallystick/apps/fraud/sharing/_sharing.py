@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -97,6 +97,7 @@ class Sharing:
         node: the bank's, open for writing; closed by whoever opened it, after `close`.
         settings: see `ShareSettings`.
         links: the ways to the other members; over HTTP as the settings say when None.
+        ahead: payees that are looked up when an epoch begins or goes on, before they are paid again.
         holds: reads the open holds; None where none are looked at.
         counts: counts the bank's own payments for rounds of masked sums; none are held when None.
         clock: microseconds; all members' epochs go by it.
@@ -115,6 +116,7 @@ class Sharing:
         links: Sequence[RemoteLink] | None = None,
         holds: HoldsReader | None = None,
         counts: Counts | None = None,
+        ahead: Callable[[], Iterable[str]] | None = None,
         clock: Clock = system_clock,
         randomness: Randomness = os.urandom,
     ) -> None:
@@ -151,6 +153,7 @@ class Sharing:
         self._joined = 0
         self._settled_at, self._trouble = 0, "no epoch is open yet"
         self._round_trouble = ""
+        self._ahead, self._looked_ahead = ahead, 0
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -188,6 +191,7 @@ class Sharing:
                     self.member.settle()
                 if self.member.undelivered:
                     self.member.deliver()
+                self._look_ahead()
             except TallystickError as error:
                 self._trouble = error.message
             return not self._trouble
@@ -341,6 +345,12 @@ class Sharing:
             else:
                 missing.append(self.member.name_of(link.party))
         return missing
+
+    def _look_ahead(self) -> None:
+        """Look up whom the bank's customers pay, once an epoch: the first payment to each need not wait."""
+        if self._ahead is not None and self._joined and self._looked_ahead != self._joined:
+            self._looked_ahead = self._joined
+            self.signals.shared.prefetch(self._ahead())
 
     # -- the background --------------------------------------------------------------------------------------
 

@@ -82,6 +82,7 @@ class SharedSignals:
         self._lock = threading.Lock()
         self._looked = self._unknown = 0
         self._well, self._trouble = True, ""
+        self._is_late = False
 
     def look(self, payments: Sequence[Payment]) -> NDArray[np.float64]:
         """Return each payment's signals as of its own time; float64, shape (payments, 4); finite."""
@@ -139,12 +140,14 @@ class SharedSignals:
         missing = [payee for payee in wanted if payee not in found]
         if missing:
             waiting = self._begin(missing)
-            wait(waiting, timeout=self._patience_s)
+            # Asked one after another: while an answer is overdue, what waits behind it comes no sooner for waiting.
+            wait(waiting, timeout=0 if self._is_late else self._patience_s)
             for payee in missing:
                 token = self._find(payee)
                 if token is not None:
                     found[payee] = token
             if any(not asked.done() for asked in waiting):
+                self._is_late = self._patience_s is not None
                 self._note("a member did not answer in time")
         if len(found) == len(wanted) and wanted:
             self._note("")
@@ -179,6 +182,7 @@ class SharedSignals:
         except Exception as error:  # noqa: BLE001 - a link is somebody's own code; a decision must not fail of it
             self._note(f"a look-up failed: {type(error).__name__}")
         finally:
+            self._is_late = False
             with self._lock:
                 for payee in payees:
                     self._under_way.pop(payee, None)

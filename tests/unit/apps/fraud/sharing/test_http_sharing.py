@@ -233,6 +233,20 @@ def test_a_share_that_was_drawn_before_a_crash_is_stated_after_it(tmp_path: Path
             member.open(1, since=START, until=START + DAY, members=[member.id, banks.nodes[1].id])
 
 
+def test_payees_are_looked_up_ahead_once_an_epoch(banks: ServedBanks) -> None:
+    a = banks.sharings[0]
+    a._ahead = lambda: [MULE, "DE-other"]
+    for _ in range(3):
+        a.tend()
+    a.signals.shared.close()
+    tokens = a.member.tokens
+    assert tokens.find(MULE) is not None
+    assert tokens.find("DE-other") is not None
+    for sharing in banks.sharings:
+        sharing.member.settle()
+    assert [(b["count"], b["purpose"]) for b in banks.bodies(1, "lookup.served")] == [(2, "payment")]
+
+
 def test_only_members_are_answered_each_for_itself_and_within_bounds(banks: ServedBanks) -> None:
     url, key = banks.urls[1], banks.tokens[0, 1]
     assert send(url, "GET", "/health/live")[0] == 200

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -209,4 +211,34 @@ def test_who_waits_for_all_gets_all(banks: Banks, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("tallystick.apps.fraud.sharing._signals.WAITING", 100)
     signals = SharedSignals(banks.members[2], patience_s=None)
     assert signals.look_known([make_payment(n, f"P{n}") for n in range(150)])[1].all()
+    signals.close()
+
+
+def test_while_an_answer_is_overdue_nobody_waits_for_what_stands_behind_it(
+    banks: Banks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float | None] = []
+
+    def counted(futures: object, timeout: float | None = None) -> object:
+        waits.append(timeout)
+        return concurrent.futures.wait(futures, timeout)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tallystick.apps.fraud.sharing._signals.wait", counted)
+    waiting = threading.Event()
+
+    class Hanging(LocalLink):
+        def evaluate(self, request: bytes, *, epoch: int) -> bytes:
+            assert waiting.wait(20)
+            return super().evaluate(request, epoch=epoch)
+
+    banks.members[2].tokens._links[0] = Hanging(banks.members[0])
+    signals = SharedSignals(banks.members[2], patience_s=0.01)
+    for number in range(4):
+        signals.look([make_payment(2, f"P{number}")])
+    assert waits == [0.01, 0, 0, 0]
+    waiting.set()
+    signals._asking.shutdown()  # all that waited is answered
+    signals._asking = ThreadPoolExecutor(1)
+    signals.look([make_payment(2, "P-after")])
+    assert waits[-1] == 0.01
     signals.close()
