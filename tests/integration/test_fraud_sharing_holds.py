@@ -11,7 +11,7 @@ from tests.made_engine import payment
 
 from tallystick.apps.fraud import APP
 from tallystick.apps.fraud.features import Windows
-from tallystick.apps.fraud.holding import HeldTokens, Holds, open_holding
+from tallystick.apps.fraud.holding import HeldTokens, HoldDesk, Holds
 from tallystick.apps.fraud.serving import FraudSettings, Serving, with_shared_rules
 from tallystick.apps.fraud.sharing import (
     EpochPlan,
@@ -22,8 +22,9 @@ from tallystick.apps.fraud.sharing import (
     Sharing,
 )
 from tallystick.chain import Account, Outbox
+from tallystick.errors import NotFoundError, VerificationError
 from tallystick.node import CardFile, Consortium, make_policy
-from tallystick.proof import STANDARD_KINDS, parse_json
+from tallystick.proof import STANDARD_KINDS
 
 DAY = 86_400 * 1_000_000
 BANKS = ("Bank A", "Bank B", "Bank C")
@@ -53,13 +54,14 @@ class Made:
         self.nodes = list(self.consortium.nodes)
         self.holds = self._found()
         self.sharings = self._share()
-        for number, sharing in enumerate(self.sharings):
-            with open_holding(self.nodes[number], self.holds) as holding:
-                epoch = sharing.member.tokens.epoch
-                share = epoch.commitments[sharing.member.id]
-                holding.open_epoch(
-                    epoch.number, agreed=epoch.id, since=epoch.since, until=epoch.until, share=share
-                )
+        self.desks = [
+            HoldDesk(node, sharing.member, self.holds)
+            for node, sharing in zip(self.nodes, self.sharings, strict=True)
+        ]
+        for sharing, desk in zip(self.sharings, self.desks, strict=True):
+            sharing._tell = desk.vote
+            assert sharing.look_at_holds()
+            assert sharing.look_at_holds()  # a vote is sent once
         self.sharing = self.sharings[1]
         names = (*Windows.names, *self.sharing.signals.names)
         settings = with_shared_rules(FraudSettings.parse("version = 1\n"), self.sharing.settings, names=names)
@@ -106,6 +108,10 @@ class Made:
             assert [sharing.tend() for sharing in made][-1]
         return made
 
+    def decision(self, place: int) -> str:
+        body, fields = {"rule": "amount"}, {"answer": "hold"}
+        return self.nodes[place].record("decision.ruled", body, fields=fields).id
+
     def pay(self, number: int, payee: str = MULE) -> Any:
         one = payment(number, at=self.clock(), amount=500, payee=payee)
         return self.serving.engine.submit(one).result(20)
@@ -127,33 +133,35 @@ def made(tmp_path: Path) -> Iterator[Made]:
 def test_a_hold_of_one_bank_stops_a_payment_at_another_until_it_is_released(made: Made) -> None:
     assert made.sharing.look_at_holds()
     assert made.pay(1).action == "approve"
-    with open_holding(made.nodes[0], made.holds) as holding:
-        token = made.sharings[0].member.tokens.ask([MULE], purpose="review")[MULE]
-        decision = made.nodes[0].record("document.recorded", {"title": "a decision"}).id
-        holding.request(token, epoch=1, until=made.now + 5 * DAY, links={"decision": [decision]})
-        assert made.sharing.look_at_holds()
-        assert made.sharing.standing().held == 1
-        stopped = made.pay(2)
-        assert (stopped.action, [reason.code for reason in stopped.reasons]) == ("hold", ["R11"])
-        assert stopped.reasons[0].text == "a member of the consortium holds this payee"
-        assert made.pay(3, payee="another").action == "approve"
-        holding.release(token)
+    placed = made.desks[0].hold(MULE, decision=made.decision(0), seconds=5 * 86_400)
+    assert placed.statement.kind == "hold.requested"
+    assert made.sharing.look_at_holds()
+    assert made.sharing.standing().held == 1
+    stopped = made.pay(2)
+    assert (stopped.action, [reason.code for reason in stopped.reasons]) == ("hold", ["R11"])
+    assert stopped.reasons[0].text == "a member of the consortium holds this payee"
+    assert made.pay(3, payee="another").action == "approve"
+    made.desks[0].release(MULE)
     assert made.sharing.look_at_holds()
     assert made.pay(4).action == "approve"
+    with pytest.raises(NotFoundError):
+        made.desks[2].release(MULE)
 
 
 def test_a_hold_ends_by_itself_whether_or_not_the_chain_is_looked_at(made: Made) -> None:
-    with open_holding(made.nodes[2], made.holds) as holding:
-        token = made.sharings[2].member.tokens.ask([MULE], purpose="review")[MULE]
-        decision = made.nodes[2].record("document.recorded", {"title": "a decision"}).id
-        holding.request(token, epoch=1, until=made.now + DAY, links={"decision": [decision]})
+    made.desks[2].hold(MULE, decision=made.decision(2), seconds=86_400)
     assert made.sharing.look_at_holds()
     assert made.pay(1).action == "hold"
     made.now += 2 * DAY
-    found = made.pay(2)
-    assert found.action == "approve"
+    assert made.pay(2).action == "approve"
     assert made.sharing.standing().held == 0
-    # Nobody looked for two days: that nothing is known of holds stands in the decision.
-    stated = next(iter(made.nodes[1].journal.entries(kinds=("rules.stated",))))
-    reads = parse_json(bytes(made.nodes[1].journal.payload(stated.id)))["reads"]  # type: ignore[arg-type]
-    assert "payee_unknown" in reads
+    assert "holds were not read for too long" in made.sharing.standing().trouble
+
+
+def test_a_hold_rests_on_a_decision_of_its_own_and_on_nothing_else(made: Made) -> None:
+    other = made.nodes[0].record("document.recorded", {"title": "no decision"}).id
+    with pytest.raises(VerificationError, match="must rest on a decision"):
+        made.desks[0].hold(MULE, decision=other, seconds=60)
+    with pytest.raises(NotFoundError):
+        made.desks[0].hold(MULE, decision="0" * 64, seconds=60)
+    assert list(made.nodes[0].journal.entries(kinds=("hold.requested",))) == []

@@ -115,6 +115,7 @@ def _make_serving(out: Output, node: Node, settings: FraudSettings, sharing: Sha
 def _make_app(serving: Serving, node: Node, bounds: ServerSettings, sharing: Sharing | None) -> Any:
     from dataclasses import replace
 
+    from tallystick.cli._fraud_share import hold_desk
     from tallystick.server import FraudService, add_control, add_payees, create_app
 
     standing = serving.standing
@@ -129,7 +130,9 @@ def _make_app(serving: Serving, node: Node, bounds: ServerSettings, sharing: Sha
         decided=serving.decided,
     )
     app = add_control(create_app(service, bounds), node.oversight)
-    return app if sharing is None else add_payees(app, sharing)
+    if sharing is None:
+        return app
+    return add_payees(app, sharing, holds=hold_desk(node, sharing))
 
 
 class _Log:

@@ -14,11 +14,12 @@ from tallystick.cli._command import Workspace, command
 from tallystick.cli._output import Output, utc, write_out
 
 if TYPE_CHECKING:
-    from tallystick.apps.fraud.sharing import HoldsReader, ShareSettings, Sharing
+    from tallystick.apps.fraud.holding import HoldDesk
+    from tallystick.apps.fraud.sharing import Epoch, HoldsReader, ShareSettings, Sharing
     from tallystick.node import Node
     from tallystick.proof import PinnedParty, Policy
 
-__all__ = ["app", "shared"]
+__all__ = ["app", "hold_desk", "shared"]
 
 KEYS_FILE = "share-keys.toml"  # members' keys; those of the bank's own systems stand in keys.toml
 PER_SECOND = 200.0  # requests of one member
@@ -56,6 +57,7 @@ def shared(
         holds=_holds(node, settings),
         counts=counts,
         ahead=lambda: recent_payees(node),
+        joined=lambda epoch: _vote(node, sharing, epoch),
     )
     bounds = ServerSettings(keys=Keys.read(workspace / KEYS_FILE), requests_per_s=PER_SECOND, log=log)
     try:
@@ -74,6 +76,22 @@ def shared(
             yield sharing
     finally:
         sharing.close()
+
+
+def hold_desk(node: Node, sharing: Sharing) -> HoldDesk | None:
+    """Where this bank's own holds are placed, when its file names a contract."""
+    if sharing.settings.holds is None:
+        return None
+    from tallystick.apps.fraud.holding import HoldDesk
+
+    return HoldDesk(node, sharing.member, sharing.settings.holds.contract)
+
+
+def _vote(node: Node, sharing: Sharing, epoch: Epoch) -> None:
+    desk = hold_desk(node, sharing)
+    if desk is not None:
+        desk.vote(epoch)
+        desk.settle()
 
 
 def _holds(node: Node, settings: ShareSettings) -> HoldsReader | None:

@@ -1,4 +1,4 @@
-"""What a bank's own people say about payees to all members: reports, withdrawals, disputes, removals."""
+"""What a bank's own people say about payees to all members: reports, disputes, removals, and holds on the chain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from tallystick.apps.fraud.sharing import ShareStanding, Word
+from tallystick.proof import Entry
 
 __all__ = ["Reporting", "add_payees"]
 
@@ -29,6 +30,13 @@ class Reporting(Protocol):
     @property
     def member(self) -> Reporter: ...
     def standing(self) -> ShareStanding: ...
+
+
+class Holder(Protocol):
+    """Where holds are placed; `HoldDesk` is one."""
+
+    def hold(self, payee: str, *, decision: str, seconds: int) -> Entry: ...
+    def release(self, payee: str) -> Entry: ...
 
 
 class Report(BaseModel):
@@ -59,16 +67,42 @@ class Removal(BaseModel):
     reason: Text
 
 
-def add_payees(app: FastAPI, sharing: Reporting) -> FastAPI:
+class Hold(BaseModel):
+    """The others are asked not to pay a payee; what stands behind it is this bank's own decision."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    payee: Text
+    decision: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    hours: Annotated[int, Field(ge=1, le=239)] = 24
+
+
+class Release(BaseModel):
+    """This bank's own hold on a payee ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    payee: Text
+
+
+def add_payees(app: FastAPI, sharing: Reporting, *, holds: Holder | None = None) -> FastAPI:
     """Add the routes by which a bank's own people report payees to all members.
 
     Args:
         app: from `create_app`.
         sharing: where it is said.
+        holds: where holds are placed; no such routes when None.
 
     Returns:
         The same application.
     """
+    _add_words(app, sharing)
+    if holds is not None:
+        _add_holds(app, holds)
+    return app
+
+
+def _add_words(app: FastAPI, sharing: Reporting) -> None:
 
     @app.get("/v1/payees", tags=["sharing"])
     def standing() -> dict[str, Any]:
@@ -108,7 +142,17 @@ def add_payees(app: FastAPI, sharing: Reporting) -> FastAPI:
         """Say after a review that a payee is innocent."""
         return _told(sharing.member.remove(bytes.fromhex(said.token), reason=said.reason))
 
-    return app
+
+def _add_holds(app: FastAPI, holds: Holder) -> None:
+    @app.post("/v1/payees/holds", tags=["sharing"])
+    def hold(said: Hold) -> dict[str, str]:
+        """Ask the other members not to pay a payee: stated, anchored, and on the chain when this answers."""
+        return {"statement": holds.hold(said.payee, decision=said.decision, seconds=3_600 * said.hours).id}
+
+    @app.post("/v1/payees/releases", tags=["sharing"])
+    def release(said: Release) -> dict[str, str]:
+        """End this bank's own hold on a payee."""
+        return {"statement": holds.release(said.payee).id}
 
 
 def _told(word: Word) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ._stating import StatedProof, prove_statement
 
 if TYPE_CHECKING:
     from ._dealing import Holding, open_holding, request_hold
+    from ._desk import HoldDesk
     from ._holds import EpochRecord, Held, HoldRecord, Holds, HoldState, ListRecord, MemberRecord
     from ._reading import HeldTokens
 
@@ -23,6 +24,7 @@ __all__ = [
     "EpochRecord",
     "Held",
     "HeldTokens",
+    "HoldDesk",
     "HoldRecord",
     "HoldState",
     "Holding",
@@ -40,6 +42,7 @@ _PLACES = {
     "EpochRecord": "_holds",
     "Held": "_holds",
     "HeldTokens": "_reading",
+    "HoldDesk": "_desk",
     "HoldRecord": "_holds",
     "HoldState": "_holds",
     "Holding": "_dealing",

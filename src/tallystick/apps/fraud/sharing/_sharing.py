@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tallystick.errors import NotFoundError, TallystickError
 from tallystick.proof import Clock, Randomness, format_json, parse_receipt, system_clock
 
+from ._epochs import Epoch
 from ._exchange import MemberLink
 from ._held import HeldPayees, HoldsReader
 from ._http_link import HttpMemberLink
@@ -100,6 +101,7 @@ class Sharing:
         ahead: payees that are looked up when an epoch begins or goes on, before they are paid again.
         holds: reads the open holds; None where none are looked at.
         counts: counts the bank's own payments for rounds of masked sums; none are held when None.
+        joined: is told of every epoch that is in use, beside the looks at the chain, until it does not raise.
         clock: microseconds; all members' epochs go by it.
         randomness: source of shares, blinding factors and nonces.
 
@@ -117,6 +119,7 @@ class Sharing:
         holds: HoldsReader | None = None,
         counts: Counts | None = None,
         ahead: Callable[[], Iterable[str]] | None = None,
+        joined: Callable[[Epoch], object] | None = None,
         clock: Clock = system_clock,
         randomness: Randomness = os.urandom,
     ) -> None:
@@ -154,6 +157,8 @@ class Sharing:
         self._settled_at, self._trouble = 0, "no epoch is open yet"
         self._round_trouble = ""
         self._ahead, self._looked_ahead = ahead, 0
+        self._tell, self._told = joined, 0
+        self._telling_trouble = ""
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -207,7 +212,14 @@ class Sharing:
         return not self._round_trouble
 
     def look_at_holds(self) -> bool:
-        """Look at the chain now; whether that went well."""
+        """Look at the chain now, and tell it of an epoch that is new; whether that went well."""
+        if self._tell is not None and self._joined not in (0, self._told):
+            try:
+                epoch = self.member.tokens.epoch
+                self._tell(epoch)
+                self._told, self._telling_trouble = epoch.number, ""
+            except TallystickError as error:
+                self._telling_trouble = f"holds cannot be placed: {error.message}"
         return self._held is None or self._held.look()
 
     def close(self) -> None:
@@ -264,6 +276,7 @@ class Sharing:
         except TallystickError as error:
             trouble = trouble or error.message
         said = (trouble, signals.trouble, self._held.trouble if self._held else "")
+        waiting = (self._telling_trouble, self._round_trouble)
         well = signals.well and not any(said)
         return ShareStanding(
             epoch=epoch.number if epoch else 0,
@@ -272,7 +285,7 @@ class Sharing:
             looked=signals.looked,
             unknown=signals.unknown,
             well=well,
-            trouble="; ".join(dict.fromkeys(one for one in (*said, self._round_trouble) if one)),
+            trouble="; ".join(dict.fromkeys(one for one in (*said, *waiting) if one)),
             listed=len(payees.tokens) if payees else 0,
             undelivered=len(self.member.undelivered),
             round=self._rounds.over if self._rounds else 0,
