@@ -31,6 +31,7 @@ FAULTS = {
     "wipe": ("validators", "wipe"),
     "rolling": ("validators", "rolling"),
     "full-disk": ("full_disks", "full_disk"),
+    "endpoints": ("endpoints", "endpoints"),
     "halves": ("cuts", "halves"),
     "cut-off": ("cuts", "cut_off"),
 }

@@ -47,7 +47,7 @@ class Trial:
     def broken(self) -> None:
         """The harm is done now."""
         self._broken, self._top = time.monotonic(), self._stage.watch.top
-        self._stage.tell(f"  {self.fault}: the harm is done")
+        self.tell("the harm is done")
 
     def resumes(self, timeout_s: float = WAIT_S) -> None:
         """Wait until every party has settled a statement that was made after the harm: the network goes on."""
@@ -95,10 +95,14 @@ class Trial:
         """Tell of something that must not be: the row does not hold."""
         self._wrong.append(what)
 
+    def tell(self, what: str) -> None:
+        """Say something beside the table."""
+        self._stage.tell(f"  {self.fault}: {what}")
+
     def mended(self) -> None:
         """The harm is taken away now."""
         self._mended = time.monotonic()
-        self._stage.tell(f"  {self.fault}: the harm is mended")
+        self.tell("the harm is mended")
 
     def recovers(self, timeout_s: float = WAIT_S) -> None:
         """Wait until all validators stand at one new block with one hash, and all parties settle new statements."""

@@ -129,6 +129,7 @@ def _handler(proxy: HostileProxy) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if proxy.mode == "dead":
+                proxy.asked.append(said["method"])
                 self.close_connection = True
                 return
             try:
