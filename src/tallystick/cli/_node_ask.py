@@ -38,6 +38,10 @@ def witnesses(
             help="Lines that are wanted; 0: so many that no two histories can both have them.",
         ),
     ] = 0,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", "-p", help="Take the number of lines from this policy's witnesses."),
+    ] = None,
     before_anchor: Annotated[
         bool, typer.Option("--before-anchor", help="A head needs them before it is anchored.")
     ] = False,
@@ -50,6 +54,8 @@ def witnesses(
     """
     from tallystick.node import RemoteNode, WitnessSettings
 
+    if policy is not None:
+        need = _need_of(policy)
     with open_node(workspace, read_only=not (urls or nobody)) as node:
         if urls or nobody:
             for url in urls:
@@ -64,6 +70,21 @@ def witnesses(
     out.result(
         {"before_anchor": cosigned, "need": asked.need, "urls": list(asked.urls), "wanted": asked.wanted}
     )
+
+
+def _need_of(path: Path) -> int:
+    """How many witnesses a policy needs.
+
+    Raises:
+        ConfigurationError: it names none.
+    """
+    from tallystick.errors import ConfigurationError
+    from tallystick.proof import Policy
+
+    quorum = Policy.read(path).witnesses
+    if quorum is None:
+        raise ConfigurationError("this policy names no witnesses", hint="say how many with --need")
+    return quorum.need
 
 
 def show_gathered(out: Output, found: Gathered) -> None:

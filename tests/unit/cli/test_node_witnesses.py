@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,14 @@ def test_what_is_no_address_or_too_few_changes_nothing(three: Consortium, capsys
     code, told, _ = typed(capsys, f"node witnesses --none -w {place}")
     assert (code, told["urls"], told["wanted"]) == (0, [], 0)
     assert (place / "tallystick.toml").read_bytes() == before
+
+
+def test_the_number_of_lines_is_taken_from_a_policy(three: Consortium, tmp_path: Path, capsys: Said) -> None:
+    place, file = three.nodes[0].workspace.path, tmp_path / "mine.json"
+    file.write_bytes(format_policy(three.policy()))
+    words = f"node witnesses http://b:1 http://c:1 --policy {file} --before-anchor -w {place}"
+    code, told, _ = typed(capsys, words)
+    assert (code, told["need"], told["before_anchor"]) == (0, 2, 2)
+    file.write_bytes(format_policy(replace(three.policy(), witnesses=None)))
+    code, told, _ = typed(capsys, words)
+    assert (code, "names no witnesses" in told["error"]["message"]) == (1, True)
