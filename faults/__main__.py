@@ -32,6 +32,7 @@ FAULTS = {
     "rolling": ("validators", "rolling"),
     "full-disk": ("full_disks", "full_disk"),
     "endpoints": ("endpoints", "endpoints"),
+    "killed-party": ("parties", "killed_party"),
     "halves": ("cuts", "halves"),
     "cut-off": ("cuts", "cut_off"),
 }

@@ -45,6 +45,7 @@ def child(top: Path, pipe: int) -> None:
             os.write(pipe, f"r {entry.index} {entry.id}\n".encode())
             for claim in node.anchor():
                 os.write(pipe, f"a {claim.size} {claim.root.hex()}\n".encode())
+                os.write(pipe, f"t {time.monotonic()} settled\n".encode())
 
 
 def start(top: Path) -> tuple[int, int]:
@@ -112,9 +113,11 @@ def main() -> None:
         # rows of ten that mostly end before they have anchored, and rows of ten that mostly get that far
         told += one_round(top, dice.uniform(0, span if number // 10 % 2 else 3 * span))
     lines = [line.split() for line in told.splitlines() if line.count(" ") == 2]
+    ended = time.monotonic()
     with Node.open(top / "a", passphrase=PASSPHRASE, heads=top / "heads") as node:
         node.journal.verify()
         node.anchor()
+        recovered = time.monotonic()
         lost = [one for one in lines if one[0] == "r" and node.journal.statement(int(one[1])).id != one[2]]
         roots = {claim.size: claim.root.hex() for claim in node.claims}
         lost += [one for one in lines if one[0] == "a" and roots.get(int(one[1])) != one[2]]
@@ -137,6 +140,8 @@ def main() -> None:
                     "refused": refused(profile, Account(node.party.secret("chain")).address),
                     "head": found_size.size if found_size else 0,
                     "size": node.journal.size,
+                    "settled_at": [*(float(one[1]) for one in lines if one[0] == "t"), recovered],
+                    "recovery_s": recovered - ended,
                 }
             )
         )

@@ -19,7 +19,7 @@ from tallystick.testing._chains import KEEPER, TOPIC
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 DRIVER = Path(__file__).parents[1] / "integration" / "killed_anchoring.py"
-KILLS = 50
+KILLS = 15  # `make faults` kills fifty times
 BURST = 120
 
 
@@ -111,7 +111,7 @@ def test_a_nonce_that_somebody_else_used_is_found_and_the_intent_goes_behind_it(
         assert chain.nonce(account.address) == 10
 
 
-def test_a_partys_node_that_is_killed_fifty_times_while_it_anchors_loses_and_repeats_nothing(
+def test_a_partys_node_that_is_killed_again_and_again_while_it_anchors_loses_and_repeats_nothing(
     network: Network, tmp_path: Path
 ) -> None:
     done = subprocess.run(
@@ -125,6 +125,6 @@ def test_a_partys_node_that_is_killed_fifty_times_while_it_anchors_loses_and_rep
     assert found["lost"] == []
     assert found["twice"] == 0
     assert found["refused"] == 0
-    assert found["recorded"] > 20
-    assert found["anchored"] > 10
+    assert found["recorded"] > 10
+    assert found["anchored"] > 5
     assert found["head"] == found["size"] >= found["recorded"]
