@@ -124,10 +124,13 @@ def _unattested(node: Witnessing) -> list[AnchorClaim]:
     chain, wanted = node.settings.chain, node.settings.witnesses.wanted
     if chain is None or chain.profile.path is not None:
         return []  # one operator runs an embedded chain: nobody has a node of its own there
+    claims = node.claims[::-1]
+    # Contracts of two chains may have one address: what stands where the newest anchor stands is of the present chain.
+    place = [(claim.chain_id, claim.genesis, claim.contract) for claim in claims]
     found = []
-    for claim in reversed(node.claims):
+    for claim, here in zip(claims, place, strict=True):
         given = cosigned_by(parse_note(claim.note.encode()), node.peers) if claim.note else {}
-        if claim.contract == chain.anchors and len(given) < wanted:
+        if here == place[0] and claim.contract == chain.anchors and len(given) < wanted:
             found.append(claim)
     return found[:NOTES_AT_ONCE]
 

@@ -22,8 +22,10 @@ from tallystick.node import (
     Node,
     Rounds,
     WitnessSettings,
+    gather,
     gather_beside,
 )
+from tallystick.node._anchoring import read_claims, write_claims
 from tallystick.proof import parse_note, verify
 from tallystick.server import JournalService
 
@@ -127,6 +129,21 @@ def test_an_anchor_that_too_few_attested_is_asked_for_again_with_the_next(consor
         wish(a, [*urls, *served(opened, c, d)], cosigned=0)
         assert a.anchor() == []
     assert verify(a.receipt(0).format(), policy=policy).standing("anchor") == "proved"
+
+
+def test_anchors_of_a_chain_that_was_left_are_not_asked_for(consortium: Consortium) -> None:
+    a, b, *_ = consortium.nodes
+    a.record("document.recorded", TITLE)
+    with ExitStack() as opened:
+        wish(a, served(opened, b), cosigned=0)
+        (claim,) = a.anchor()
+        # Another chain, where the contract happens to have the same address.
+        left = replace(claim, genesis="0x" + "11" * 32, note="")
+        write_claims(a.workspace.anchors, [left, replace(claim, note="")])
+        a._claims = read_claims(a.workspace.anchors)
+        found = gather(a)
+    assert (list(found.notes), found.missing) == ([1], {})
+    assert [bool(one.note) for one in a.claims] == [False, True]
 
 
 def test_what_is_gathered_beside_a_writer_waits_for_it(consortium: Consortium) -> None:

@@ -19,6 +19,7 @@ from tallystick.proof import (
 )
 from tallystick.proof._checkpoints import parse_tree_size
 
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 CLAIM = make_log().anchor(6, checkpoint_size=7)
 NOTED = make_log().anchor(6, checkpoint_size=7, noted_by=(EAST,))
 
@@ -97,3 +98,18 @@ def test_a_text_that_asks_for_something_else_is_refused(old: str, new: str) -> N
     assert text.count(old) == 1
     with pytest.raises(EncodingError):
         parse_anchor_note_text(text.replace(old, new))
+
+
+def test_a_root_in_another_spelling_is_refused() -> None:
+    text = anchor_note_text(CLAIM, NORTH.origin)
+    last = text[-3]
+    others = [letter for letter in ALPHABET if letter != last]
+    read = 0
+    for other in others:
+        try:
+            claim, _ = parse_anchor_note_text(f"{text[:-3]}{other}{text[-2:]}")
+        except EncodingError:
+            continue
+        read += 1
+        assert anchor_note_text(claim, NORTH.origin) == f"{text[:-3]}{other}{text[-2:]}"
+    assert read == 15  # four bits of that letter count, two must be 0
