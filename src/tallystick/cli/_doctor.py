@@ -8,12 +8,15 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tallystick.cli._command import Workspace, command
 from tallystick.cli._output import Output
+
+if TYPE_CHECKING:
+    from tallystick.node import Node
 
 __all__ = ["app"]
 
@@ -120,6 +123,25 @@ def _workspace(out: Output, workspace: Path, *, deep: bool) -> list[Finding]:
             found.append(("ok" if chain else "note", "chain", chain.profile.name if chain else "none set"))
             if moving_to(node) is not None:
                 found.append(("note", "move", "not over: run the same `tallystick migrate` again"))
-            return found
+            return found + _backlog(node)
     except TallystickError as error:
         return [("wrong", "workspace", f"{error.message}; {error.hint}".removesuffix("; "))]
+
+
+def _backlog(node: Node) -> list[Finding]:
+    from tallystick.node import backlog
+
+    waiting = backlog(node)
+    ask = "`tallystick node ask`"
+    found: list[Finding] = []
+    if waiting.statements:
+        found.append(
+            ("note", "witnesses", f"statements that wait for cosignatures: {waiting.statements:,}; {ask}")
+        )
+    if waiting.anchors:
+        found.append(("note", "anchor notes", f"anchors that wait for lines: {waiting.anchors:,}; {ask}"))
+    if waiting.given:
+        found.append(
+            ("note", "given", f"notes that wait for the process that writes here: {waiting.given:,}")
+        )
+    return found

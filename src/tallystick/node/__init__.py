@@ -14,7 +14,7 @@ from ._consortium import Consortium, make_policy
 from ._evidence_files import evidence_files, keep_evidence
 from ._fitting import FAMILIES, fit
 from ._founding import found, found_models, found_oracle, seat_of
-from ._gathering import Gathered, gather, gather_beside
+from ._gathering import Backlog, Gathered, backlog, gather, gather_beside
 from ._grounds import EmbeddedGround, Ground, NetworkGround
 from ._judging import Judged
 from ._membership import Membership
@@ -56,6 +56,7 @@ __all__ = [
     "Anchoring",
     "Attested",
     "BackedUp",
+    "Backlog",
     "CardFile",
     "ChainSettings",
     "Consortium",
@@ -91,6 +92,7 @@ __all__ = [
     "ask_attestations",
     "ask_chain",
     "ask_witnesses",
+    "backlog",
     "backup",
     "evidence_files",
     "find_witnesses",

@@ -30,7 +30,16 @@ from ._watching import Witnessing
 from ._witnessing import cosigned_by
 from ._workspace import read_small, write_small
 
-__all__ = ["Gathered", "gather", "gather_beside", "gather_notes", "head_to_anchor", "take_given"]
+__all__ = [
+    "Backlog",
+    "Gathered",
+    "backlog",
+    "gather",
+    "gather_beside",
+    "gather_notes",
+    "head_to_anchor",
+    "take_given",
+]
 
 Keep = Callable[[bytes], object]
 
@@ -62,6 +71,29 @@ class Gathered:
         answers: list[WitnessAnswer] = [*(self.head.answers if self.head else ())]
         answers += [answer for attested in self.notes.values() for answer in attested.answers]
         return {**self.absent, **{answer.name: answer.why for answer in answers if not answer.gave}}
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for other members.
+
+    Args:
+        statements: above the last head that has as many cosignatures as are wanted, or is anchored.
+        anchors: that bear fewer lines than are wanted; of the newest ones.
+        given: notes that wait for the process that writes.
+    """
+
+    statements: int
+    anchors: int
+    given: int
+
+
+def backlog(node: Witnessing) -> Backlog:
+    """Say what waits for other members, without asking anybody."""
+    wanted, size = _wanted(node), node.journal.size
+    statements = size - _enough_up_to(node, wanted) if wanted and size and _lines(node, size) < wanted else 0
+    anchors = len(_unattested(node)) if node.settings.witnesses.urls else 0
+    return Backlog(statements, anchors, len(list(node.workspace.given.glob("*.note"))))
 
 
 def gather(node: Witnessing, *, keep: Keep | None = None) -> Gathered:

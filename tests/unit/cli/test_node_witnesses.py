@@ -55,6 +55,11 @@ def test_an_anchor_waits_for_the_witnesses_and_its_receipt_is_proved_offline(
         code, told, _ = typed(capsys, f"anchor -w {place}")
         assert (code, told["error"]["code"]) == (1, "surroundings.quorum")
         assert "1 of the 2 cosignatures" in told["error"]["message"]
+        code, told, _ = typed(capsys, f"doctor -w {place}")
+        assert (code, {one["what"]: one["how"] for one in told}["witnesses"]) == (
+            0,
+            "statements that wait for cosignatures: 1; `tallystick node ask`",
+        )
         assert run(["node", "ask", "-w", str(place)]) == 1
         assert f"{gone}: the node cannot be reached" in " ".join(capsys.readouterr().err.split())
         typed(capsys, f"node witnesses {url_b} {url_c} --before-anchor -w {place}")

@@ -16,12 +16,14 @@ from tallystick.chain import LocalChain, Profile, serve
 from tallystick.errors import LockedError, QuorumError, TallystickError, VerificationError
 from tallystick.node import (
     AnchorSettings,
+    Backlog,
     Consortium,
     Gathered,
     NetworkGround,
     Node,
     Rounds,
     WitnessSettings,
+    backlog,
     gather,
     gather_beside,
 )
@@ -78,6 +80,7 @@ def test_an_anchor_waits_until_enough_members_have_cosigned_and_nothing_is_lost(
             a.anchor()
         assert short.value.retryable
         assert (a.claims, a.gathered.waiting) == ([], 1)
+        assert backlog(a) == Backlog(statements=1, anchors=0, given=0)
         a.record("document.recorded", TITLE)
         # The other one comes back: both statements go, under one head.
         wish(a, [url, *served(opened, c)])
@@ -124,6 +127,7 @@ def test_an_anchor_that_too_few_attested_is_asked_for_again_with_the_next(consor
         wish(a, [*urls, nobody(), nobody()], cosigned=0)
         assert [claim.size for claim in a.anchor()] == [1]
         assert sorted(a.gathered.missing.values()) == ["the node cannot be reached"] * 2
+        assert backlog(a) == Backlog(statements=0, anchors=1, given=0)
         with pytest.raises(VerificationError, match="not proved: anchor"):
             verify(a.receipt(0).format(), policy=policy)
         wish(a, [*urls, *served(opened, c, d)], cosigned=0)
@@ -158,11 +162,12 @@ def test_what_is_gathered_beside_a_writer_waits_for_it(consortium: Consortium) -
         found = gather_beside(reader, lambda: a.beside(read_only=False))
         assert (found.has_writer, found.waiting) == (True, 0)
         assert a.journal.cosigned() is None
-        assert len(list(a.workspace.given.iterdir())) == 1
+        assert len(list(a.workspace.given.iterdir())) == backlog(a).given == 1
         (a.workspace.given / "of-nobody.note").write_bytes(b"not a note")
     # No witness answers any more: what was handed over is enough.
     assert [claim.size for claim in a.anchor()] == [1]
     assert list(a.workspace.given.iterdir()) == []
+    assert backlog(a).given == 0
 
 
 def until(said: list[Gathered | TallystickError], count: int) -> None:
