@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tallystick.errors import NotFoundError, TallystickError
+from tallystick.errors import NotFoundError, OverloadedError, TallystickError
 from tallystick.proof import Clock, Randomness, format_json, parse_receipt, system_clock
 
 from ._epochs import Epoch
@@ -45,6 +45,9 @@ AHEAD_US: Final = 3_600 * SECOND  # an epoch is opened so long before it begins
 TEND_EVERY_S: Final = 0.5
 ROUNDS_EVERY_S: Final = 5.0
 SETTLE_EVERY_US: Final = 60 * SECOND
+DELIVER_EVERY_US: Final = 5 * SECOND
+EVALUATING: Final = 2  # look-ups of others that are answered at once
+EVALUATE_WAIT_S: Final = 1.0
 JOIN_S: Final = 10.0  # that the background has to end
 
 
@@ -154,11 +157,13 @@ class Sharing:
         self._openings: dict[int, bytes] = {}
         self._fetched: dict[int, dict[str, bytes]] = {}
         self._joined = 0
+        self._delivered_at = 0
         self._settled_at, self._trouble = 0, "no epoch is open yet"
         self._round_trouble = ""
         self._ahead, self._looked_ahead = ahead, 0
         self._tell, self._told = joined, 0
         self._telling_trouble = ""
+        self._evaluating = threading.Semaphore(EVALUATING)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -194,7 +199,8 @@ class Sharing:
                 if now - self._settled_at >= SETTLE_EVERY_US:
                     self._settled_at = now
                     self.member.settle()
-                if self.member.undelivered:
+                if self.member.undelivered and now - self._delivered_at >= DELIVER_EVERY_US:
+                    self._delivered_at = now
                     self.member.deliver()
                 self._look_ahead()
             except TallystickError as error:
@@ -238,8 +244,18 @@ class Sharing:
     # -- what other members ask ------------------------------------------------------------------------------
 
     def evaluate(self, request: bytes, *, epoch: int, asker: str) -> bytes:
-        """Answer another member's look-up; see `Evaluator.evaluate`."""
-        return self.member.evaluator.evaluate(request, epoch=epoch, asker=asker)
+        """Answer another member's look-up; see `Evaluator.evaluate`.
+
+        Raises:
+            OverloadedError: others are answered at this moment, and this one waited long enough.
+        """
+        # Each point is curve arithmetic: members that all ask at once must not take the processor from the decisions.
+        if not self._evaluating.acquire(timeout=EVALUATE_WAIT_S):
+            raise OverloadedError("other members are answered at this moment")
+        try:
+            return self.member.evaluator.evaluate(request, epoch=epoch, asker=asker)
+        finally:
+            self._evaluating.release()
 
     def receive(self, receipt: bytes) -> None:
         """Take up what another member stated about a payee; see `PayeeList.receive`."""
@@ -323,6 +339,7 @@ class Sharing:
             self._fetched.pop(present)  # who corrects its plan is asked again
             raise
         self._joined = present
+        self.member.undelivered.clear()  # it was about payees of the epoch before
         self._fetched = {number: found for number, found in self._fetched.items() if number > present}
         self._openings = {number: found for number, found in self._openings.items() if number >= present}
         return ""

@@ -76,12 +76,25 @@ class ServedBanks:
     tokens: dict[tuple[int, int], str] = field(default_factory=dict)  # who asks, who is asked -> key
     urls: list[str] = field(default_factory=list)
     stop: list[Callable[[], None]] = field(default_factory=list)
+    laters: list[Later] = field(default_factory=list)
 
     def tend(self, times: int = 2) -> None:
         """Let all do what is due; the second time each finds what the others opened in the first."""
         for _ in range(times):
             for sharing in self.sharings:
                 sharing.tend()
+
+    def restart(self, place: int) -> Sharing:
+        """Let one bank's running side end and begin again; its server goes on."""
+        old = self.sharings[place]
+        old.close()
+        made = Sharing(
+            self.nodes[place], old.settings, links=old._links, holds=self.readers[place], clock=self.clock
+        )
+        self.sharings[place] = self.laters[place].made = made
+        made.resume()
+        made.look_at_holds()
+        return made
 
     def bodies(self, place: int, kind: str) -> list[dict[str, Any]]:
         return [dict(e.statement.body) for e in self.nodes[place].journal.entries(kinds=(kind,))]
@@ -110,7 +123,7 @@ def served_banks(
         for node in nodes:
             stack.callback(node.close)
         banks = ServedBanks(nodes, [], clock, [Reader() for _ in nodes])
-        laters = [Later() for _ in nodes]
+        banks.laters = laters = [Later() for _ in nodes]
         for place, later in enumerate(laters):
             keys = Keys()
             for other, node in enumerate(nodes):
@@ -155,7 +168,7 @@ def served_banks(
                 counts=Counted(counts[place]) if counts else None,
                 clock=clock,
             )
-            stack.callback(sharing.close)
+            stack.callback(lambda place=place: banks.sharings[place].close())  # type: ignore[misc]
             laters[place].made = sharing
             banks.sharings.append(sharing)
         if opened:

@@ -22,6 +22,7 @@ from tallystick.errors import (
     EncodingError,
     NodeUnreachableError,
     NotFoundError,
+    OverloadedError,
     RateLimitError,
     TallystickError,
     VerificationError,
@@ -119,6 +120,7 @@ def test_a_report_that_a_member_did_not_take_is_handed_to_it_until_it_does(banks
     assert banks.sharings[0].standing().undelivered == 1
     assert banks.sharings[2].member.payees.entry(token, banks.clock.now) is None
     link._parts = url  # type: ignore[attr-defined]
+    banks.clock.now += 5 * SECOND
     banks.tend(1)
     assert banks.sharings[0].standing().undelivered == 0
     assert banks.sharings[2].member.payees.entry(token, banks.clock.now) is not None
@@ -209,6 +211,31 @@ def test_epochs_follow_the_plan_and_the_list_does_not_outlive_its_own(banks: Ser
     assert [body["number"] for body in banks.bodies(0, "epoch.ended")] == [1]
 
 
+def test_a_restart_within_an_epoch_goes_on_with_its_list(banks: ServedBanks) -> None:
+    for customer in ("c-1", "c-2"):
+        banks.sharings[0].member.report(MULE, customer=customer)
+    again = banks.restart(1)
+    assert again.standing().epoch == 1
+    assert signals(banks, 1, MULE)["payee_listed"] == 1
+    banks.tend()
+    assert [len(banks.bodies(place, "epoch.opened")) for place in range(3)] == [1, 1, 1]
+
+
+def test_a_restart_after_the_end_of_an_epoch_ends_it_and_joins_the_next(banks: ServedBanks) -> None:
+    banks.stop[2]()
+    for customer in ("c-1", "c-2"):
+        with pytest.raises(NodeUnreachableError):
+            banks.sharings[0].member.report(MULE, customer=customer)
+    banks.sharings[0].member.undelivered.append((banks.nodes[2].id, b"of the old epoch"))
+    banks.clock.now = START + 31 * DAY
+    again = banks.restart(0)
+    assert signals(banks, 0, MULE)["payee_unknown"] == 1
+    again.tend()
+    assert "epoch 2: Bank B, Bank C did not open it here yet" in again.standing().trouble
+    assert [body["number"] for body in banks.bodies(0, "epoch.ended")] == [1]
+    assert [body["number"] for body in banks.bodies(0, "epoch.opened")] == [1, 2]
+
+
 def test_without_every_members_opening_no_epoch_is_used_and_who_is_missing_is_said(tmp_path: Path) -> None:
     with served_banks(tmp_path, opened=False) as banks:
         a, b, _ = banks.sharings
@@ -281,6 +308,19 @@ def test_a_request_that_another_member_signed_is_refused(banks: ServedBanks) -> 
     assert status == 422
     assert b"signed by the member that hands it in" in told
     assert send(banks.urls[1], "POST", path, key=banks.tokens[0, 1], body=seen[0])[0] == 422  # served before
+
+
+def test_while_as_many_as_may_are_answered_the_next_one_is_told_to_come_back(
+    banks: ServedBanks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.apps.fraud.sharing._sharing.EVALUATE_WAIT_S", 0.01)
+    busy = banks.sharings[1]._evaluating
+    assert all(busy.acquire(blocking=False) for _ in range(2))
+    assert not busy.acquire(blocking=False)
+    with pytest.raises(OverloadedError, match="Bank B cannot answer at the moment"):
+        banks.sharings[0].member.tokens.ask([MULE], purpose="payment")
+    busy.release()
+    assert banks.sharings[0].member.tokens.ask([MULE], purpose="payment")
 
 
 def test_a_member_that_asks_without_end_is_told_to_slow_down(tmp_path: Path) -> None:
