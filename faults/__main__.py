@@ -33,6 +33,7 @@ FAULTS = {
     "full-disk": ("full_disks", "full_disk"),
     "endpoints": ("endpoints", "endpoints"),
     "killed-party": ("parties", "killed_party"),
+    "witnesses": ("witnesses", "witnesses"),
     "halves": ("cuts", "halves"),
     "cut-off": ("cuts", "cut_off"),
 }
