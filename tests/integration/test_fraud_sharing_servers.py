@@ -16,14 +16,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.apps.fraud import APP
+from tallystick.apps.fraud.holding import Holds
+from tallystick.chain import Account, Outbox, Profile
 from tallystick.cli._app import run
-from tallystick.node import CardFile, Node, make_policy
+from tallystick.node import CardFile, Consortium, Node, make_policy
 from tallystick.proof import STANDARD_KINDS, format_policy, system_clock
 from tallystick.server import Keys
 
@@ -97,21 +100,15 @@ class Bank:
         return [reason["code"] for reason in told["reasons"]]
 
 
-@pytest.fixture
-def banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Bank]:
-    monkeypatch.setenv("TALLYSTICK_PASSPHRASE", PASSPHRASE)
-    monkeypatch.setenv("TALLYSTICK_STATE", str(tmp_path / "state"))
-    cards, spaces = {}, [tmp_path / name.lower().replace(" ", "-") for name in NAMES]
-    for name, space in zip(NAMES, spaces, strict=True):
-        with Node.init(space, name=name, passphrase=PASSPHRASE, kinds=KINDS, scrypt_n=2) as node:
-            cards[name] = CardFile(node.party.cards)
-    policy = tmp_path / "policy.json"
-    policy.write_bytes(format_policy(make_policy("three banks", list(cards.values()))))
+def set_up(directory: Path, spaces: list[Path], cards: list[CardFile], *more: str) -> list[Bank]:
+    """What the banks' engineers type: a file each, and a key for every other member."""
+    policy = directory / "policy.json"
+    policy.write_bytes(format_policy(make_policy("three banks", cards)))
     since = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=3)
     ports = dict(zip(NAMES, free_ports(3), strict=True))
     made = []
     for name, space in zip(NAMES, spaces, strict=True):
-        words = ["fraud", "share", "new", "--policy", str(policy), "--since", since.isoformat()]
+        words = ["fraud", "share", "new", "--policy", str(policy), "--since", since.isoformat(), *more]
         others = [other for other in NAMES if other != name]
         for other in others:
             words += ["--member", f"{other}=http://127.0.0.1:{ports[other]}"]
@@ -124,6 +121,47 @@ def banks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Bank]:
             assert run([*told, "-w", str(spaces[NAMES.index(other)])]) == 0
         made.append(Bank(space, share))
     return made
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYSTICK_PASSPHRASE", PASSPHRASE)
+    monkeypatch.setenv("TALLYSTICK_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def banks(tmp_path: Path) -> list[Bank]:
+    cards, spaces = [], [tmp_path / name.lower().replace(" ", "-") for name in NAMES]
+    for name, space in zip(NAMES, spaces, strict=True):
+        with Node.init(space, name=name, passphrase=PASSPHRASE, kinds=KINDS, scrypt_n=2) as node:
+            cards.append(CardFile(node.party.cards))
+    return set_up(tmp_path, spaces, cards)
+
+
+@pytest.fixture
+def banks_on_a_chain(tmp_path: Path) -> Iterator[list[Bank]]:
+    """Three banks with the contract Holds, on a chain that this process serves and all reach by its URL."""
+    consortium = Consortium(NAMES, directory=tmp_path / "all", kinds=KINDS, passphrase=PASSPHRASE)
+    with ExitStack() as stack:
+        stack.callback(consortium.close)
+        models = consortium.found_models(approvals=1)
+        node = consortium.nodes[0]
+        settings = node.settings.chain
+        assert settings is not None
+        account = Account(node.party.secret("chain"))
+        call = Holds.deploy_call(anchors=settings.anchors, models=models)
+        with Outbox(node.workspace.outbox(account.address), consortium.chain, account=account) as outbox:
+            holds = outbox.send("holds", call).contract
+        cards = [CardFile(one.party.cards) for one in consortium.nodes]
+        spaces = [one.workspace.path for one in consortium.nodes]
+        url = stack.enter_context(consortium.offered())
+        for one in consortium.nodes:
+            consortium.fund(one)
+            known = one.settings.chain
+            assert known is not None
+            one.set_chain(replace(known, profile=Profile.of(url)))
+            one.close()
+        yield set_up(tmp_path, spaces, cards, "--holds", holds)
 
 
 def eventually(said: Callable[[], bool]) -> bool:
@@ -198,3 +236,34 @@ def check_journals(banks: list[Bank]) -> None:
             said[sealed["payment"]["id"]] = dict(zip(reads, numbers, strict=True))
     assert [said[f"p{number}"]["payee_unknown"] for number in (1, 2, 4, 5, 6)] == [0, 0, 0, 1, 1]
     assert [said[f"p{number}"]["payee_listed"] for number in (1, 2, 4, 5, 6)] == [0, 1, 1, 0, 0]
+
+
+@pytest.mark.slow
+def test_a_hold_that_one_bank_places_on_the_chain_stops_a_payment_at_another(
+    banks_on_a_chain: list[Bank],
+) -> None:
+    a, b, c = banks_on_a_chain
+    with a.running(), b.running(), c.running():
+        assert eventually(lambda: all(one.ask("GET", "/v1/payees")["epoch"] == 1 for one in (a, b, c)))
+        assert b.pay(1)["action"] == "approve"
+        large = a.pay(2, amount=2_000_000)  # held by a rule, and the desk asks the others not to pay either
+        assert large["action"] == "hold"
+        hold = {"payee": MULE, "decision": large["statement"], "hours": 24}
+        # The epoch counts on the chain when enough members have voted; until then it refuses.
+        assert eventually(lambda: _is_placed(a, hold))
+        assert eventually(lambda: b.ask("GET", "/v1/payees")["held"] == 1)
+        told = b.pay(3)
+        assert (told["action"], b.codes(told)) == ("hold", ["R11"])
+        assert b.pay(4, payee="DE-another")["action"] == "approve"
+        assert a.ask("POST", "/v1/payees/releases", {"payee": MULE})["statement"]
+        assert eventually(lambda: b.ask("GET", "/v1/payees")["held"] == 0)
+        assert b.pay(5)["action"] == "approve"
+
+
+def _is_placed(bank: Bank, hold: dict[str, Any]) -> bool:
+    try:
+        return bool(bank.ask("POST", "/v1/payees/holds", hold)["statement"])
+    except AssertionError as error:
+        if "is not running" not in str(error):
+            raise
+        return False
