@@ -32,7 +32,7 @@ from ._endpoint_stating import report_drafts
 from ._gathering import Gathered, gather_notes, head_to_anchor, take_given
 from ._passphrase import passphrase_given
 from ._settings import SETTINGS_FILE, ChainSettings, Settings, WitnessSettings
-from ._workspace import Workspace, head_file, write_small
+from ._workspace import Workspace, head_file, read_small, write_small
 
 if TYPE_CHECKING:
     from tallystick.chain import Chain
@@ -65,7 +65,7 @@ class Node(Deciding):
 
     gathered: Gathered = Gathered()
     _means: _Means
-    _keys: bytes
+    _keys: bytes | None
 
     @classmethod
     def init(
@@ -186,7 +186,7 @@ class Node(Deciding):
             )
         try:
             node = cls(workspace, settings, party, journal, clock=means.clock, read_only=read_only)
-            node._means, node._keys = means, workspace.keys.read_bytes()
+            node._means, node._keys = means, read_small(workspace.keys)
             if not read_only:
                 take_given(node)
             return node
@@ -265,7 +265,7 @@ class Node(Deciding):
             ConfigurationError: its keys were rotated meanwhile.
             LockedError: another process writes here.
         """
-        if self.workspace.keys.read_bytes() != self._keys:
+        if read_small(self.workspace.keys) != self._keys:
             raise ConfigurationError("the keys were changed meanwhile", hint="start it again")
         settings = Settings.read(self.workspace.path)
         return self._of(self.workspace, settings, self.party, self._means, read_only=read_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from tests.serving import PASSPHRASE, listening
 from tests.unit.node.test_remote_attesting import nobody
 
 from tallystick.chain import LocalChain, Profile, serve
-from tallystick.errors import LockedError, QuorumError, TallystickError, VerificationError
+from tallystick.errors import ConfigurationError, LockedError, QuorumError, TallystickError, VerificationError
 from tallystick.node import (
     AnchorSettings,
     Backlog,
@@ -23,6 +24,7 @@ from tallystick.node import (
     Node,
     Rounds,
     WitnessSettings,
+    _rounds,
     backlog,
     gather,
     gather_beside,
@@ -222,3 +224,55 @@ def test_rounds_say_who_is_missing_and_go_on(consortium: Consortium) -> None:
     with a.beside(read_only=True) as again:
         assert again.claims == []
         assert again.journal.cosigned() is not None
+
+
+class Held(JournalService):
+    """A witness that answers when a test lets it."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def add_checkpoint(self, data: bytes) -> bytes:
+        self.asked.set()
+        assert self.go.wait(20)
+        return super().add_checkpoint(data)
+
+
+def test_what_comes_after_the_end_is_not_kept_and_is_asked_for_again(
+    consortium: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_rounds, "STOP_S", 0.05)
+    a, b, *_ = consortium.nodes
+    a.record("document.recorded", TITLE)
+    held, said = Held(b), list[Gathered | TallystickError]()
+    with ExitStack() as opened:
+        wish(a, [opened.enter_context(listening(held))], cosigned=0, timeout_s=20)
+        saved(a)
+        a.close()
+        reader = opened.enter_context(a.beside(read_only=True))
+        rounds = Rounds(reader, told=said.append)
+        rounds.start()
+        assert held.asked.wait(20)
+        rounds.stop()
+        held.go.set()
+        rounds._thread.join(20)
+        assert not rounds._thread.is_alive()
+        assert (said, list(a.workspace.given.glob("*"))) == ([], [])
+        assert reader.journal.cosigned() is None
+        with a.beside(read_only=False) as again:
+            assert gather(again).waiting == 0
+            assert again.journal.cosigned() is not None
+
+
+def test_keys_that_were_changed_meanwhile_end_the_rounds_work(consortium: Consortium) -> None:
+    a, *_ = consortium.nodes
+    a.close()
+    with a.beside(read_only=True) as reader:
+        assert reader.origin == a.origin
+    a.workspace.keys.write_bytes(a.workspace.keys.read_bytes() + b"\n")
+    with pytest.raises(ConfigurationError, match="keys were changed"):
+        a.beside(read_only=True)
+    a.workspace.keys.unlink()
+    with pytest.raises(ConfigurationError):
+        a.beside(read_only=False)
