@@ -12,10 +12,11 @@ import pytest
 from tests.serving import PASSPHRASE, introduce, listening, made_node
 from tests.unit.node.test_remote import answering, said
 
-from tallystick.errors import ConfigurationError, NotFoundError, VerificationError
+from tallystick.errors import ConfigurationError, NotFoundError, OverloadedError, VerificationError
 from tallystick.node import Consortium, Node, RemoteNode, ask_attestations, find_witnesses
 from tallystick.proof import AnchorClaim, Policy, anchor_note_text, format_note, verify
 from tallystick.server import JournalService
+from tallystick.server._journal_service import ATTESTING_AT_ONCE
 
 TITLE = {"title": "protocol"}
 
@@ -146,3 +147,23 @@ def test_whoever_listens_is_found_by_its_card_and_the_others_are_told(consortium
         assert "nobody whose card was imported" in absent[urls[2]]
     with pytest.raises(ConfigurationError):
         find_witnesses(node.peers, ["ftp://a"])
+
+
+def test_only_so_many_anchors_are_looked_for_at_once_and_the_others_come_again(
+    consortium: Consortium,
+) -> None:
+    node, b, *_ = consortium.nodes
+    (claim,) = node.claims
+    service = JournalService(b, chain=consortium.chain)
+    text = anchor_note_text(claim, node.origin).encode()
+    for _ in range(ATTESTING_AT_ONCE):
+        assert service._attesting.acquire(blocking=False)
+    with pytest.raises(OverloadedError):
+        service.attest_anchor(text)
+    service._attesting.release()
+    for _ in range(2 * ATTESTING_AT_ONCE):
+        assert service.attest_anchor(text).startswith("\u2014 ".encode())  # each gives its place back
+    false = anchor_note_text(replace(claim, root=bytes(32)), node.origin).encode()
+    for _ in range(2 * ATTESTING_AT_ONCE):
+        with pytest.raises(VerificationError):
+            service.attest_anchor(false)
