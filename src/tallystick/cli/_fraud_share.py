@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -189,15 +190,21 @@ def new(
     except ValueError as error:
         raise ConfigurationError("--since must be a day such as 2026-12-01") from error
     known = Policy.read(policy)
-    lines = ["version = 1", f'policy = "{policy.absolute()}"', ""]
+    lines = ["version = 1", f"policy = {_quoted(str(policy.absolute()))}", ""]
     lines += ["[listen]", 'host = "127.0.0.1"', f"port = {port}", ""]
     lines += ["[epochs]", "number = 1", f"since = {begins.isoformat()}T00:00:00Z", f"days = {days}"]
     if contract:
-        lines += ["", "[holds]", f'contract = "{contract}"']
+        lines += ["", "[holds]", f"contract = {_quoted(contract)}"]
     for number, said in enumerate(member, 1):
         name, _, url = said.rpartition("=")
         party = _member(known, name)
-        lines += ["", f"# {party.name}", "[[member]]", f'party = "{party.id}"', f'url = "{url}"']
+        lines += [
+            "",
+            f"# {party.name}",
+            "[[member]]",
+            f"party = {_quoted(party.id)}",
+            f"url = {_quoted(url)}",
+        ]
         lines += [f'key_file = "member-{number}.key"']
     write_out(output, ("\n".join(lines) + "\n").encode())
     out.line(f"written to {output}; put the keys that they give you beside it, readable by you alone")
@@ -235,6 +242,10 @@ def check(
     out.result({"epoch": number, "members": told})
     if any(told.values()):
         raise typer.Exit(1)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _member(policy: Policy, said: str) -> PinnedParty:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -46,7 +47,7 @@ TEND_EVERY_S: Final = 0.5
 ROUNDS_EVERY_S: Final = 5.0
 SETTLE_EVERY_US: Final = 60 * SECOND
 DELIVER_EVERY_US: Final = 5 * SECOND
-EVALUATING: Final = 2  # look-ups of others that are answered at once
+EVALUATING: Final = 2  # look-ups and reports of others that are dealt with at once
 EVALUATE_WAIT_S: Final = 1.0
 JOIN_S: Final = 10.0  # that the background has to end
 
@@ -249,17 +250,27 @@ class Sharing:
         Raises:
             OverloadedError: others are answered at this moment, and this one waited long enough.
         """
-        # Each point is curve arithmetic: members that all ask at once must not take the processor from the decisions.
+        with self._turn_of_another():
+            return self.member.evaluator.evaluate(request, epoch=epoch, asker=asker)
+
+    def receive(self, receipt: bytes) -> None:
+        """Take up what another member stated about a payee; see `PayeeList.receive`.
+
+        Raises:
+            OverloadedError: see `evaluate`; it is handed in again later.
+        """
+        with self._turn_of_another():
+            self.member.payees.receive(receipt)
+
+    @contextmanager
+    def _turn_of_another(self) -> Iterator[None]:
+        # Curve arithmetic and signatures: members that all ask at once must not take the processor from the decisions.
         if not self._evaluating.acquire(timeout=EVALUATE_WAIT_S):
             raise OverloadedError("other members are answered at this moment")
         try:
-            return self.member.evaluator.evaluate(request, epoch=epoch, asker=asker)
+            yield
         finally:
             self._evaluating.release()
-
-    def receive(self, receipt: bytes) -> None:
-        """Take up what another member stated about a payee; see `PayeeList.receive`."""
-        self.member.payees.receive(receipt)
 
     def opening(self, number: int) -> bytes:
         """Return this member's ``epoch.opened``.
@@ -385,18 +396,24 @@ class Sharing:
     # -- the background --------------------------------------------------------------------------------------
 
     def _keep_tending(self) -> None:
-        self.tend()
+        self._safely(self.tend)
         while not self._stopping.wait(TEND_EVERY_S):
-            self.tend()
+            self._safely(self.tend)
 
     def _keep_rounds(self) -> None:
         while not self._stopping.wait(ROUNDS_EVERY_S):
-            self.hold_rounds()
+            self._safely(self.hold_rounds)
 
     def _keep_looking(self, every_s: float) -> None:
-        self.look_at_holds()
+        self._safely(self.look_at_holds)
         while not self._stopping.wait(every_s):
-            self.look_at_holds()
+            self._safely(self.look_at_holds)
+
+    def _safely(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - what failed once is said and tried again; it must not end for ever
+            self._trouble = f"sharing failed: {type(error).__name__}"
 
     def _go(self, work: Callable[[], None], name: str) -> None:
         thread = threading.Thread(target=work, name=name, daemon=True)

@@ -260,6 +260,20 @@ def test_a_share_that_was_drawn_before_a_crash_is_stated_after_it(tmp_path: Path
             member.open(1, since=START, until=START + DAY, members=[member.id, banks.nodes[1].id])
 
 
+def test_what_fails_in_the_background_is_said_and_tried_again(
+    banks: ServedBanks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = banks.sharings[0]
+    monkeypatch.setattr(a.member, "settle", lambda: 1 // 0)
+    banks.clock.now += 61 * SECOND
+    a._safely(a.tend)
+    assert "sharing failed: ZeroDivisionError" in a.standing().trouble
+    monkeypatch.undo()
+    a._safely(a.tend)
+    a.look_at_holds()
+    assert a.standing().trouble == ""
+
+
 def test_payees_are_looked_up_ahead_once_an_epoch(banks: ServedBanks) -> None:
     a = banks.sharings[0]
     a._ahead = lambda: [MULE, "DE-other"]
