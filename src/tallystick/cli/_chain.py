@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -104,10 +104,28 @@ def list_members(out: Output, workspace: Workspace = Path()) -> None:
         threshold = membership.threshold()
     out.table(["name", "standing", "account"], [[p["name"], p["standing"], p["account"]] for p in parties])
     out.line(f"{threshold} must approve a proposal")
-    rows = [[str(p["number"]), p["action"], p["about"], p["status"], str(p["approvals"])] for p in proposals]
+    rows = [
+        [
+            str(p["number"]),
+            p["action"],
+            p["about"],
+            p["proposer"],
+            p["status"],
+            str(p["approvals"]),
+            _until(p),
+        ]
+        for p in proposals
+    ]
     if rows:
-        out.table(["no", "action", "about", "status", "approvals"], rows)
+        out.table(["no", "action", "about", "proposed by", "status", "approvals", "when"], rows)
     out.result({"parties": parties, "proposals": proposals, "threshold": threshold})
+
+
+def _until(proposal: dict[str, Any]) -> str:
+    """Say from when an approved proposal can be executed, and until when an open one lives."""
+    if proposal["status"] == "approved":
+        return f"execute from {utc(proposal['not_before'] * 1_000_000)} and block {proposal['not_before_block']:,}"
+    return f"until {utc(proposal['expires_at'] * 1_000_000)}" if proposal["status"] == "open" else ""
 
 
 @command(members, "found", example="tallystick members found bank-b.card.json bank-c.card.json --threshold 2")
@@ -116,6 +134,12 @@ def found_members(
     cards: Annotated[list[Path], typer.Argument(metavar="[CARD]...", help="The other founders' cards.")] = [],  # noqa: B006
     threshold: Annotated[
         int, typer.Option("--threshold", min=0, help="Who must approve; 0 takes a majority.")
+    ] = 0,
+    delay: Annotated[
+        int, typer.Option("--delay", min=0, help="Seconds between enough approvals and execution.")
+    ] = 0,
+    delay_blocks: Annotated[
+        int, typer.Option("--delay-blocks", min=0, help="Blocks in between too: a halt cannot eat the delay.")
     ] = 0,
     workspace: Workspace = Path(),
 ) -> None:
@@ -131,7 +155,14 @@ def found_members(
         founders = [CardFile(node.party.cards), *(node.import_card(read_bytes(card)) for card in cards)]
         profile = node.settings.chain.profile
         with connect(profile, create=profile.path is not None) as reached:
-            addresses = found(node, reached, founders, threshold=threshold or len(founders) // 2 + 1)
+            addresses = found(
+                node,
+                reached,
+                founders,
+                threshold=threshold or len(founders) // 2 + 1,
+                delay_s=delay,
+                delay_blocks=delay_blocks,
+            )
         node.set_chain(ChainSettings(profile, *addresses))
     out.line(f"members  {addresses[0]}")
     out.line(f"anchors  {addresses[1]}")
@@ -140,25 +171,39 @@ def found_members(
     out.result({"anchors": addresses[1], "members": addresses[0]})
 
 
-@command(members, "propose", example="tallystick members propose join bank-d.card.json --threshold 3")
+@command(
+    members,
+    "propose",
+    example="tallystick members propose join bank-d.card.json --threshold 3\n"
+    "tallystick members propose threshold --threshold 3",
+)
 def propose(
     out: Output,
     action: Annotated[
-        str, typer.Argument(help="join, leave, suspend, reinstate, rotate (new keys) or epoch (a new one).")
+        str,
+        typer.Argument(
+            help="join, leave, suspend, reinstate, rotate (new keys), epoch (a new one) or threshold (of all votes)."
+        ),
     ],
-    card: Annotated[Path, typer.Argument(help="Card of the party that it is about.")],
+    card: Annotated[
+        Path | None, typer.Argument(help="Card of the party that it is about; none for threshold.")
+    ] = None,
     threshold: Annotated[int, typer.Option("--threshold", min=0, help="Threshold after it; 0 keeps it.")] = 0,
     workspace: Workspace = Path(),
 ) -> None:
-    """Propose a change of who takes part; the others approve it, then anybody executes it."""
+    """Propose a change of who takes part; the others approve it, then anybody executes it.
+
+    What you proposed already and is still open is told again, not proposed twice.
+    """
     from tallystick.cli._node import open_node
     from tallystick.cli._verify import read_bytes
     from tallystick.node import Membership, parse_card_file
 
-    peer = parse_card_file(read_bytes(card))
+    peer = None if card is None else parse_card_file(read_bytes(card))
     with open_node(workspace) as node, Membership(node) as membership:
         number = membership.propose(action, peer, threshold=threshold)
-    out.line(f"proposal {number}: {action} {peer.name} ({short(peer.fingerprint, 19)})")
+    about = f"{peer.name} ({short(peer.fingerprint, 19)})" if peer else str(threshold)
+    out.line(f"proposal {number}: {action} {about}")
     out.next(f"the others type: tallystick members approve {number}")
     out.result({"number": number})
 
@@ -168,9 +213,9 @@ def _vote(out: Output, workspace: Path, number: int, word: str, done: str) -> No
     from tallystick.node import Membership
 
     with open_node(workspace) as node, Membership(node) as membership:
-        membership.vote(word, number)
-    out.line(f"proposal {number} {done}")
-    out.result({"number": number, "done": done})
+        fresh = membership.vote(word, number)
+    out.line(f"proposal {number} {done}" if fresh else f"proposal {number} was {done} already")
+    out.result({"already": not fresh, "number": number, "done": done})
 
 
 Number = Annotated[int, typer.Argument(min=1, help="Number of the proposal.")]

@@ -36,6 +36,8 @@ def found(
     members: Sequence[CardFile],
     *,
     threshold: int,
+    delay_s: int = 0,
+    delay_blocks: int = 0,
     workspace: Workspace | None = None,
 ) -> tuple[str, str]:
     """Deploy `Members` with these founders, and `Anchors` that asks it.
@@ -47,6 +49,8 @@ def found(
         chain: where.
         members: the founders' cards, the node's own included if it takes part.
         threshold: how many members must approve, a majority.
+        delay_s: seconds between enough approvals and execution; 0 leaves no time for a veto, fit for a pilot.
+        delay_blocks: blocks in between too, so that a halt cannot eat the delay.
         workspace: where the outbox is kept; the node's own when None.
 
     Returns:
@@ -56,7 +60,8 @@ def found(
 
     seats = [seat_of(member.cards) for member in members]
     with _outbox(node, chain, workspace) as outbox:
-        contract = outbox.send("found/members", Members.deploy_call(seats, threshold=threshold)).contract
+        founding = Members.deploy_call(seats, threshold=threshold, delay_s=delay_s, delay_blocks=delay_blocks)
+        contract = outbox.send("found/members", founding).contract
         return contract, outbox.send("found/anchors", Anchors.deploy_call(contract)).contract
 
 

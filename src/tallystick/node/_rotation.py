@@ -14,12 +14,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tallystick.errors import ConfigurationError
 from tallystick.proof import Card, Journal, Party, PublicRole, Witness, chain_address
 
 from ._node import SCRYPT_N, Node
 from ._workspace import Workspace, head_file
+
+if TYPE_CHECKING:
+    from tallystick.chain import Chain
 
 __all__ = ["Rotated", "rotate"]
 
@@ -94,10 +98,10 @@ def _tell_members(node: Node, new: Party) -> tuple[str, ...]:
     with connect(settings.profile) as chain:
         members = Members(chain.web3, settings.members)
         known = members.party(hashed_id(new.id))
+        if known is not None and known.card.hex() == new.card.hash:
+            return _to_pay(chain, account.address, fresh)  # an earlier run came so far, or the members voted
         if known is None or known.account != account.address:
             return ("this party's account is no member's: ask the members for a vote on the new keys",)
-        if known.card.hex() == new.card.hash:
-            return ()
         if chain.is_local:
             chain.fund(account.address)
         keys = Keys(fresh, fresh, bytes.fromhex(new.card.hash))
@@ -106,4 +110,13 @@ def _tell_members(node: Node, new: Party) -> tuple[str, ...]:
             outbox.put(wanted, members.rotate(keys))
             outbox.retry(wanted)  # refused before, and right now, when the members voted meanwhile
             outbox.send(wanted, members.rotate(keys))
-    return ()
+        return _to_pay(chain, account.address, fresh)
+
+
+def _to_pay(chain: Chain, old: str, fresh: str) -> tuple[str, ...]:
+    """Say that a new account has nothing to pay with, where nobody hands money out."""
+    if fresh == old or chain.is_local or chain.balance(fresh):
+        return ()
+    return (
+        f"the new account {fresh} has nothing to pay with: send it some, the old one {old} is used no more",
+    )

@@ -258,8 +258,10 @@ def test_a_second_party_joins_by_vote(place: Path, capsys: Said) -> None:
     ok("card show -o b.card.json -w b", capsys)
     ok("card import b.card.json -w a", capsys)
     ok("members propose join b.card.json --threshold 2 -w a", capsys)
-    ok("members approve 1 -w a", capsys, code=1)  # whoever proposes has approved
+    assert "was approved already" in ok("members approve 1 -w a", capsys)  # whoever proposes has approved
+    assert "approved" in ok("members list -w a", capsys)
     ok("members execute 1 -w a", capsys)
+    assert "was executed already" in ok("members execute 1 -w a", capsys)
     found = as_json("members list -w a", capsys)
     assert [p["standing"] for p in found["parties"]] == ["active", "active"]  # type: ignore[index]
 

@@ -29,6 +29,8 @@ _SIGNALS: Final[dict[str, tuple[str, str]]] = {
     "payee_listed": ("S01", "other banks reported this payee"),
     "payee_reports": ("S02", "reports of this payee by other banks"),
     "shared_payee_risk": ("S03", "share of fraud among payments to this payee, over all banks"),
+    "payee_held": ("S05", "another bank holds this payee"),
+    "payee_unknown": ("S06", "the other banks could not be asked about this payee"),
     "shared_terminal_risk": ("S04", "share of fraud at this terminal, over all banks"),
 }
 
