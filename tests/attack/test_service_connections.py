@@ -23,6 +23,7 @@ def serve_bounded(told: Queue[int]) -> None:
     from tallystick.server._connection import BoundedConnection
 
     BoundedConnection.head_s = HEAD_S
+    BoundedConnection.unread_s = HEAD_S
     _running.serve(Service().app, port=0, started=lambda place: told.put(place.port))
 
 
@@ -86,4 +87,31 @@ def test_a_head_as_browsers_send_it_is_answered(port: int) -> None:
     with connection(port) as one:
         cookies = b"".join(b"X-%d: %b\r\n" % (number, b"a" * 700) for number in range(20))
         one.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + cookies + b"\r\n")
+        assert one.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def _send_for_ever(one: socket.socket, data: bytes) -> None:
+    while True:
+        one.sendall(data)
+
+
+def test_who_never_reads_his_answers_is_dropped(port: int) -> None:
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n"
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        one.settimeout(WAIT_S)
+        one.connect(("127.0.0.1", port))
+        # Dropped, the connection is reset under what is still sent; kept, these sends would come to stand still.
+        with pytest.raises(ConnectionError):
+            _send_for_ever(one, ask * 100)
+    assert answer(port) == b"HTTP/1.1 200 OK"
+
+
+def test_what_needs_no_key_takes_no_large_body(port: int) -> None:
+    with connection(port) as one:
+        one.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n")
+        one.sendall(b"a" * 5_000)
+        assert one.recv(4096).startswith(b"HTTP/1.1 413")
+    with connection(port) as one:
+        one.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
         assert one.recv(4096).startswith(b"HTTP/1.1 200")

@@ -1,4 +1,4 @@
-"""A connection with bounds: a request's head has so many bytes and so much time; and an answer leaves in one piece.
+"""A connection with bounds: a request's head has so many bytes and so much time; an answer leaves in one piece and is read.
 
 uvicorn counts open connections, and closes an idle one only after its first answer: without this, whoever opens enough
 of them and says nothing keeps everybody else out, and one head without an end takes all memory. Neither needs a key.
@@ -41,15 +41,17 @@ class _Joined:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """Closes a connection whose next request's head does not come whole in time, or is too large."""
+    """Closes a connection whose next request's head does not come whole in time, or is too large, or who does not read."""
 
     head_bytes: ClassVar[int] = 32 * 1024
     head_s: ClassVar[float] = 10.0
+    unread_s: ClassVar[float] = 30.0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._head = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first head."""
@@ -59,6 +61,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,6 +70,19 @@ class BoundedConnection(HttpToolsProtocol):
         if self._patience is None and (self.cycle is None or self.cycle.response_complete):
             self._wait()
         super().data_received(data)
+
+    def pause_writing(self) -> None:
+        """Give whoever does not read answers some time: until then one answer waits, and no more is read from him."""
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.unread_s, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on: what was written has left."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """Count a new head from its first byte."""

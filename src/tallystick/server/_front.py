@@ -58,6 +58,7 @@ DECIDE: Final = "/v1/payments/decide"
 DECIDE_BATCH: Final = "/v1/payments/decide-batch"
 _JSON: Final = [(b"content-type", b"application/json")]
 _ALWAYS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+KEYLESS_BODY: Final = 4_096  # bytes
 KEY: Final = "tallystick.key"  # where a request's key stands in its scope
 
 
@@ -91,7 +92,9 @@ class FrontDoor:
         told: Decision | None = None
         try:
             key = self._admit(scope)
-            body = await self._body(scope, receive)
+            # What needs no key has no body to speak of: nobody unknown makes the service keep one.
+            limit = self._settings.max_body if key is not None else KEYLESS_BODY
+            body = await self._body(scope, receive, limit)
             if path == DECIDE and scope["method"] == "POST":
                 answer, told = await self._decide(scope, body, key)
             elif path == DECIDE_BATCH and scope["method"] == "POST":
@@ -141,13 +144,12 @@ class FrontDoor:
         self._limits.take(key)
         return key
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive, limit: int) -> bytes:
         """Read a request's body within its bounds.
 
         Raises:
             HttpError: too large, or too slow.
         """
-        limit = self._settings.max_body
         said = _header(scope, b"content-length")
         # A length that is no number never gets here: the server refuses it.
         if said.isdigit() and int(said[:20]) > limit:
