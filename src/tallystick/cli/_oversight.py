@@ -115,8 +115,25 @@ def override(
         if _is_appealed(node.oversight.effect(found)):
             statement = node.oversight.review(found, by=by, to=to, note=note or reason)
         else:
+            _refuse_release(node, found, to)
             statement = node.oversight.override(found, by=by, to=to, reason=reason, note=note)
         _done(out, node, found, statement, f"{by} says {to}")
+
+
+def _refuse_release(node: Node, decision: str, to: str) -> None:
+    """Let no single person release a stopped payment, whichever way she comes: the service asks for two as well."""
+    from tallystick.errors import AccessDeniedError, DisclosureError
+
+    try:
+        sealed: Any = node.journal.payload(decision)
+    except DisclosureError:
+        return  # erased: there is no payment left to release
+    stopped = isinstance(sealed, dict) and "payment" in sealed and sealed.get("answer") in ("hold", "decline")
+    if stopped and to == "approve":
+        raise AccessDeniedError(
+            "a stopped payment goes when two persons say so, not one",
+            hint="two keys judge its case (POST /v1/cases/…/judge), or `tallystick appeal`, then two `review override`",
+        )
 
 
 @command(review, "uphold", example="tallystick review uphold 9f2c41d07a --by dr-8")

@@ -10,7 +10,8 @@ import pytest
 
 from tallystick.cli._app import run
 from tallystick.models import LinearModel, NumericFeature, Quantiser
-from tallystick.proof import Party
+from tallystick.node import Node
+from tallystick.proof import Draft, Party
 
 Said = pytest.CaptureFixture[str]
 
@@ -118,3 +119,14 @@ def test_a_person_may_override_a_decision_without_an_appeal(capsys: Said) -> Non
 def test_what_cannot_be_done_is_said_in_one_line(capsys: Said, line: str, code: int, message: str) -> None:
     shown = " ".join(typed(capsys, line, code=code).split())
     assert message in shown
+
+
+@pytest.mark.parametrize(("answer", "code"), [("hold", 1), ("decline", 1), ("review", 0)])
+def test_one_person_releases_no_stopped_payment(capsys: Said, clinic: Path, answer: str, code: int) -> None:
+    with Node.open(clinic / "clinic", passphrase="correct horse") as node:
+        fields = {"answer": answer, "payment": {"customer": "c1", "id": "p1"}}
+        draft = Draft("decision.made", {"level": "L0", "model": "0" * 64}, fields=fields, subject="c1")
+        wanted = node.record_many([draft])[0].id
+    told = typed(capsys, f"review override {wanted} --by dr-8 --to approve --reason known", code=code)
+    assert ("two persons" in told) == bool(code)
+    typed(capsys, f"review override {wanted} --by dr-9 --to decline --reason fraud")

@@ -76,7 +76,17 @@ class Reference:
         own = self.end_to_end or self.transaction
         if not own and not self.place:
             raise PaymentError("a transaction must have an id of its own")
-        return f"{self.message}/{own or f'#{self.place}'}"
+        return f"{_escaped(self.message)}/{_unlike_a_place(own) if own else f'#{self.place}'}"
+
+
+def _escaped(message: str) -> str:
+    """Leave a message's id no slash: the first one in a payment's id ends it, so two messages never make one id."""
+    return message.replace("%", "%25").replace("/", "%2F")
+
+
+def _unlike_a_place(own: str) -> str:
+    """Let no id that a bank gave look like the number of a transaction without one."""
+    return f"%{ord(own[0]):02X}{own[1:]}" if own[0] in "#%" else own
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tests.unit.apps.fraud.payments.made_messages import (
 from tallystick.apps.fraud.payments import (
     CURRENCIES,
     MAX_MESSAGE_BYTES,
+    Reference,
     parse_payment,
     parse_payment_message,
     parse_time,
@@ -262,3 +263,22 @@ def test_times_are_read_with_and_without_a_zone(text: str, same: str) -> None:
 def test_times_that_do_not_exist_are_refused(text: object) -> None:
     with pytest.raises(PaymentError):
         parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Reference("a/b", "c"), Reference("a", "b/c")),
+        (Reference("a%2Fb", "c"), Reference("a/b", "c")),
+        (Reference("a", "#2"), Reference("a", place=2)),
+        (Reference("a", "%232"), Reference("a", "#2")),
+        (Reference("a", "/b"), Reference("a/", "b")),
+    ],
+)
+def test_two_transactions_never_make_one_id(one: Reference, other: Reference) -> None:
+    assert one.payment != other.payment
+
+
+def test_an_id_without_anything_special_stays_as_it_is() -> None:
+    assert Reference("MSG-1", "E2E/7").payment == "MSG-1/E2E/7"
+    assert Reference("MSG-1", place=3).payment == "MSG-1/#3"
