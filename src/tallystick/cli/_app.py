@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from contextlib import AbstractContextManager, nullcontext, redirect_stderr
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,6 +12,9 @@ from tallystick.cli._command import CURRENT, lazy_group
 from tallystick.cli._output import Output, show_error
 
 __all__ = ["COMMANDS", "app", "run"]
+
+USAGE: Final = 2  # the exit code of a command line that cannot be read
+HEARD: Final = 8_192  # characters
 
 _HERE = "tallystick.cli"
 # Command -> module, in the order of a first day. A module is imported when its command is used.
@@ -85,6 +89,31 @@ def _options(
     CURRENT.output = Output(quiet=quiet, verbose=verbose)
 
 
+class _Heard:
+    """Standard error that remembers its last words: what the option parser says is for people, and `--json` wants it too."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._text = stream, ""
+
+    def write(self, text: str) -> int:
+        self._text = (self._text + text)[-HEARD:]
+        written: int = self._stream.write(text)
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def message(self) -> str:
+        """What was wrong with the command line."""
+        return " ".join(self._text.rpartition("Error: ")[2].split())
+
+    @property
+    def hint(self) -> str:
+        """Where help is."""
+        return next((line for line in self._text.splitlines() if line.startswith("Try ")), "")
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code.
 
@@ -94,10 +123,17 @@ def run(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     # Looked at here too: an error may come before the options are read.
     CURRENT.output = Output(verbose="--verbose" in words or "-v" in words)
+    heard = _Heard(sys.stderr)
     try:
         program: Any = app
-        program(args=arguments, prog_name="tallystick")
+        hearing: AbstractContextManager[Any] = redirect_stderr(heard) if "--json" in words else nullcontext()
+        with hearing:
+            program(args=arguments, prog_name="tallystick")
     except SystemExit as left:
+        if left.code == USAGE and "--json" in words:
+            Output(json=True).result(
+                {"error": {"code": "usage", "hint": heard.hint, "message": heard.message}}
+            )
         return left.code if isinstance(left.code, int) else 1
     except Exception as error:  # noqa: BLE001 - the last line of defence: no stack reaches a person unasked
         show_error(error, CURRENT.output)

@@ -11,7 +11,7 @@ import typer
 from tallystick.cli._command import command
 from tallystick.cli._node import open_node
 from tallystick.cli._output import Output, write_out
-from tallystick.errors import DataError, StorageError
+from tallystick.errors import ConfigurationError, DataError, StorageError
 
 if TYPE_CHECKING:
     from tallystick.apps.fraud.payments import ColumnMapping
@@ -26,6 +26,7 @@ OWN_FIELDS: Final = (
 )  # fmt: skip
 SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 CHAIN_DEPTH: Final = 4  # up to which a contract executes trees
+SUMMARY: Final = "SIMULATED.json"
 _Days = {"min": 1, "max": 3650}
 
 
@@ -37,11 +38,16 @@ def simulate(
     days: Annotated[int, typer.Option("--days", help="That they are spread over.")] = 60,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same payments.")] = 0,
     place: Annotated[Path, typer.Option("--out", "-o", help="A directory.")] = Path("simulated"),
+    force: Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote there.")] = False,
 ) -> None:
     """Make SIMULATED payments of several banks, one CSV each, with what they turned out to be."""
     from tallystick.apps.fraud.simulator import SimulatorSettings
     from tallystick.apps.fraud.simulator import simulate as make
 
+    if not force and (place / SUMMARY).exists():
+        raise ConfigurationError(
+            f"{place} holds SIMULATED payments already", hint="name another directory with --out, or --force"
+        )
     made = make(SimulatorSettings(banks=banks, payments=payments, days=days, seed=seed))
     files = []
     try:
@@ -55,7 +61,7 @@ def simulate(
     except OSError as error:
         raise StorageError(f"{place} could not be written: {error.strerror}") from error
     summary = {**made.summary(), "files": files}
-    write_out(place / "SIMULATED.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
+    write_out(place / SUMMARY, orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
     out.line(f"{len(made):,} SIMULATED payments of {banks} banks, {int(made.fraud.sum()):,} of them fraud")
     out.table(["kind of fraud", "payments"], [[k, f"{n:,}"] for k, n in summary["frauds"].items()])
     out.line(f"{place}: one CSV for each bank; SIMULATED.json says how they were made")

@@ -376,3 +376,11 @@ def test_a_witness_attests_an_anchor_that_it_read_itself(place: Path, capsys: Sa
     ok("receipt 0 -o noted.json -w a", capsys)
     ok("policy new -o mine.json --ask party -w a", capsys)
     assert "saw on their own nodes" in " ".join(ok("verify noted.json --policy mine.json", capsys).split())
+
+
+@pytest.mark.parametrize("words", ["verify", "nothing", "members propose", "init --nope x"])
+def test_a_command_line_that_cannot_be_read_says_so_as_json_too(capsys: Said, words: str) -> None:
+    found = as_json(words, capsys, code=2)
+    assert found["error"]["code"] == "usage"  # type: ignore[index]
+    assert found["error"]["message"]  # type: ignore[index]
+    assert "-h" in found["error"]["hint"]  # type: ignore[index]

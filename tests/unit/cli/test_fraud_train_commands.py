@@ -142,3 +142,19 @@ def test_a_table_of_steps_decimals_and_other_names_works_by_mapping(capsys: Said
 def test_what_does_not_fit_is_said_with_a_way_out(capsys: Said, options: str, message: str) -> None:
     typed(capsys, "fraud simulate --payments 2000 --banks 1 --days 24 --out made")
     assert message in typed(capsys, f"fraud train --data made/bank-a.csv {options}", code=1)
+
+
+def test_what_was_made_before_is_not_replaced_unasked(capsys: Said) -> None:
+    words = "fraud simulate --payments 2000 --banks 1 --days 20 --out made"
+    typed(capsys, words)
+    assert "--force" in typed(capsys, words, code=1)
+    typed(capsys, f"{words} --force")
+
+
+def test_a_payment_that_stands_twice_in_a_table_is_named(capsys: Said) -> None:
+    typed(capsys, "fraud simulate --payments 2000 --banks 1 --days 24 --out made")
+    file = Path("made/bank-a.csv")
+    head, first, *rest = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([head, first, first, *rest]))
+    told = typed(capsys, "fraud train --data made/bank-a.csv -o fraud.tsm", code=1)
+    assert "payment 2 of the table has the id of payment 1" in told

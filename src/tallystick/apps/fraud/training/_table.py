@@ -113,13 +113,18 @@ def read_history(
     """
     if "fraud" not in mapping.columns:
         raise DataError("the mapping must say which column is fraud", hint="--label COLUMN")
-    payments, labels, skipped = list[Payment](), list[Label](), 0
-    for row in read_payments(path, mapping):
+    payments, labels, skipped, known = list[Payment](), list[Label](), 0, dict[str, int]()
+    for number, row in enumerate(read_payments(path, mapping), 1):
         if len(payments) >= MAX_PAYMENTS:
             raise DataError(f"a table must have at most {MAX_PAYMENTS:,} payments", hint="take the newest")
         if row.fraud is None:
             skipped += 1
             continue
+        if (first := known.setdefault(row.payment.id, number)) != number:
+            raise DataError(
+                f"payment {number} of the table has the id of payment {first}",
+                hint="the same payment twice counts twice: leave one out, or map another column to id",
+            )
         payments.append(row.payment)
         labels.append(Label(row.payment, row.fraud, row.payment.at + delay_days * DAY))
         if on_progress is not None and len(payments) % 10_000 == 0:
