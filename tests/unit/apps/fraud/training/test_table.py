@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,13 @@ def test_a_table_needs_a_column_of_labels(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="which column is fraud"):
         read_history(path, mapping)
+
+
+def test_a_history_with_some_simulated_payments_is_simulated(history: History) -> None:
+    first, *others = history.payments
+    mixed = History((replace(first, id="mine"), *others), history.labels)
+    assert mixed.simulated
+    own = History(
+        tuple(replace(one, id=f"m{place}") for place, one in enumerate(others[:9])), history.labels[:9]
+    )
+    assert not own.simulated
