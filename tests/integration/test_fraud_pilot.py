@@ -43,6 +43,9 @@ def test_the_three_cases_are_judged_on_the_same_payments(ran: Any) -> None:
         assert len(arm["banks"]) == 3
         if arm["value"] is not None:
             assert 0 <= arm["value"]["low"] <= arm["value"]["value"] <= arm["value"]["high"] <= 1
+            more = arm["value"]["value"] - summary["arms"][0]["value"]["value"]
+            assert arm["gain"]["value"] == pytest.approx(more)
+            assert arm["gain"]["low"] <= arm["gain"]["high"]
     # The list adds what other banks reported; it never hides what the bank's own model ranks first among the rest.
     assert summary["arms"][1]["recall_at_budget"] >= summary["arms"][0]["recall_at_budget"] - 0.02
 

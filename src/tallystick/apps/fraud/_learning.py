@@ -168,7 +168,7 @@ def compare(history: History, learned: list[BankLearned]) -> tuple[list[dict[str
     # Today's share of genuine payments stopped: what each bank's own detector stops within its alert budget.
     stops = [_above(one.scores[0], BUDGET) for one in learned]
     share = float(np.concatenate([s[~t] for s, t in zip(stops, truth, strict=True)]).mean())
-    found = []
+    found, drawn = [], list[Any]()
     for case, (name, what) in enumerate(zip(ARMS, WHAT, strict=True)):
         banks = [
             {"value": _stopped(one.scores[case], t, v, d, share)}
@@ -180,15 +180,17 @@ def compare(history: History, learned: list[BankLearned]) -> tuple[list[dict[str
         stopped = ranks >= _threshold(ranks[~t], share)
         once = np.ones((1, len(t)))
         ranking = Ranking(ranks, t, v)
+        drawn.append(_drawn(ranks, t, v, d, share))
         found.append(
             {
                 "average_precision": float(ranking.average_precision(once)[0]),
                 "banks": banks,
                 "curve": [list(point) for point in precision_recall(ranks, t, points=80)],
                 "frauds_stopped": int((stopped & t).sum()),
+                "gain": _gain(drawn[-1], drawn[0]),
                 "name": name,
                 "recall_at_budget": float(ranking.recall_at_budget(once, BUDGET)[0]),
-                "value": _stopped(ranks, t, v, d, share),
+                "value": _shown(drawn[-1]),
                 "value_stopped": int(v[stopped & t].sum()),
                 "what": what,
             }
@@ -222,6 +224,25 @@ def _ranks(scores: Any) -> Any:
 
 def _stopped(scores: Any, truth: Any, value: Any, days: Any, share: float) -> dict[str, float] | None:
     """Share of the fraud value that is stopped, with an interval from drawing whole days anew; None with too little."""
+    return _shown(_drawn(scores, truth, value, days, share))
+
+
+def _shown(values: Any) -> dict[str, float] | None:
+    import numpy as np
+
+    if values is None:
+        return None
+    low, high = np.nanquantile(values[1:], (0.025, 0.975))
+    return {"high": float(high), "low": float(low), "value": float(values[0])}
+
+
+def _gain(values: Any, alone: Any) -> dict[str, float] | None:
+    """What a case stops more than each bank alone: on the same drawn days, so the days' own spread falls out."""
+    return None if values is None or alone is None else _shown(values - alone)
+
+
+def _drawn(scores: Any, truth: Any, value: Any, days: Any, share: float) -> Any:
+    """The share that is stopped, then that of each draw; every case gets the same draws. None with too little."""
     import numpy as np
 
     numbers = np.unique(days, return_inverse=True)[1]
@@ -230,11 +251,9 @@ def _stopped(scores: Any, truth: Any, value: Any, days: Any, share: float) -> di
         return None
     ranking = Ranking(scores, truth, value)
     drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, size=DRAWS).astype(np.float64)
-    values = np.concatenate(
+    return np.concatenate(
         [
             ranking.value_stopped(np.ones((1, len(truth))), share),
             *(ranking.value_stopped(part[:, numbers], share) for part in np.array_split(drawn, 20)),
         ]
     )
-    low, high = np.nanquantile(values[1:], (0.025, 0.975))
-    return {"high": float(high), "low": float(low), "value": float(values[0])}
