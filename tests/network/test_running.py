@@ -49,6 +49,7 @@ def test_all_validators_report_the_same_block_at_the_same_height(network: Networ
     assert all(one.answers and one.pid and one.height >= 2 and one.peers == 3 for one in found)
     assert not any(one.catching_up for one in found)
     assert all(one.disk_bytes > 100_000 and one.hash.startswith("0x") for one in found)
+    assert all(one.age_s is not None and -5 < one.age_s < 600 for one in found)
     assert network.agree(2)
     assert not network.agree(10**9), "a height that none has is no agreement"
 

@@ -21,6 +21,8 @@ app = typer.Typer(rich_markup_mode=None)
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The network's directory.")]
 _ENGINES = ("cosmos", "besu-qbft")
 _WATCH_S = 1.0
+_SKEW_S = 5.0  # that a block may be ahead of this clock: its makers' clocks differ by so much, kept by NTP
+_STALE_S = 60.0
 _MIB = 1024 * 1024
 
 
@@ -152,6 +154,8 @@ def status(
         verdict, good = _verdict(network, found)
         _show(out, found)
         out.line(verdict)
+        if warned := _clock(found):
+            out.note(warned)
         if not watch:
             break
         try:
@@ -164,6 +168,7 @@ def status(
             "good": good,
             "validators": [
                 {
+                    "age_s": None if one.age_s is None else round(one.age_s, 1),
                     "catching_up": one.catching_up,
                     "disk_bytes": one.disk_bytes,
                     "hash": one.hash,
@@ -194,6 +199,18 @@ def _show(out: Output, found: list[ValidatorStatus]) -> None:
         for one in found
     ]
     out.table(["member", "process", "height", "peers", "disk", "newest block"], rows)
+
+
+def _clock(found: list[ValidatorStatus]) -> str:
+    """Say when this machine's clock and the network's cannot both be right; validators agree on the middle of theirs."""
+    ages = [one.age_s for one in found if one.age_s is not None]
+    if not ages:
+        return ""
+    if min(ages) < -_SKEW_S:
+        return f"this machine's clock is {-min(ages):.0f} s behind the network's: set it by NTP"
+    if min(ages) > _STALE_S:
+        return f"the newest block is {min(ages):.0f} s old: the network stands still, or this machine's clock is ahead"
+    return ""
 
 
 def _verdict(network: Network, found: list[ValidatorStatus]) -> tuple[str, bool]:

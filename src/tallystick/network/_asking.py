@@ -10,7 +10,7 @@ import orjson
 
 from tallystick.errors import ChainError, ChainUnreachableError
 
-__all__ = ["ask_comet", "ask_rpc", "block_hash", "number_of"]
+__all__ = ["ask_comet", "ask_rpc", "block_hash", "block_time", "number_of"]
 
 ANSWER_LIMIT = 4 * 1024 * 1024  # bytes
 _TIMEOUT_S = 3.0
@@ -54,6 +54,14 @@ def block_hash(url: str, height: int) -> str:
         return str(ask_rpc(url, "eth_getBlockByNumber", hex(height), False)["hash"])
     except (ChainError, ChainUnreachableError, TypeError, KeyError):
         return ""
+
+
+def block_time(url: str, height: int) -> int:
+    """Time of a node's block at a height, POSIX seconds; 0 when it does not tell."""
+    try:
+        return int(ask_rpc(url, "eth_getBlockByNumber", hex(height), False)["timestamp"], 16)
+    except (ChainError, ChainUnreachableError, TypeError, KeyError, ValueError):
+        return 0
 
 
 def _result(request: urllib.request.Request, method: str) -> Any:

@@ -27,7 +27,7 @@ from tallystick.errors import (
 )
 from tallystick.proof import OsFiles, check_format, format_json, parse_json, write_atomically
 
-from ._asking import ask_comet, block_hash, number_of
+from ._asking import ask_comet, block_hash, block_time, number_of
 from ._bundle import Bundle, Member
 from ._engine import find_engine
 from ._home import read_ports
@@ -56,6 +56,8 @@ class ValidatorStatus:
         catching_up: whether it is still behind.
         disk_bytes: what its home takes.
         answers: whether its JSON-RPC answers.
+        age_s: of its newest block by this machine's clock, seconds; below 0 when that clock is behind the network's, None
+            when it does not answer.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ValidatorStatus:
     catching_up: bool
     disk_bytes: int
     answers: bool
+    age_s: float | None = None
 
 
 class Network:
@@ -263,6 +266,7 @@ class Network:
             catching_up=catching_up,
             disk_bytes=_size(member.home),
             answers=height > 0,
+            age_s=_age_s(member.rpc_url, height) if height else None,
         )
 
     def _wait(self, seen: Callable[[], int], height: int, timeout_s: float, tell: Progress) -> None:
@@ -357,6 +361,11 @@ class Network:
             yield
         finally:
             lock.close()
+
+
+def _age_s(url: str, height: int) -> float | None:
+    told = block_time(url, height)
+    return time.time() - told if told else None
 
 
 def _size(home: Path) -> int:
