@@ -5,16 +5,18 @@ An endpoint that merely gave no answer is not stated: that happens every day and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tallystick.proof import Draft
 
 if TYPE_CHECKING:
-    from tallystick.chain import EndpointReport
+    from tallystick.chain import Chain, EndpointReport
 
-__all__ = ["report_drafts"]
+__all__ = ["report_drafts", "stating"]
 
+Record = Callable[[Sequence[Draft]], object]
 STATED = frozenset({"ahead", "behind", "differs", "malformed", "other-chain"})
 _MOST_WORDS = 200  # characters
 
@@ -31,6 +33,22 @@ def report_drafts(reports: Iterable[EndpointReport]) -> list[Draft]:
             place = (report.member, report.endpoint, report.reason)
             drafts[place] = Draft("endpoint.quarantined", _body(report))
     return list(drafts.values())
+
+
+@contextmanager
+def stating(record: Record | None, chain: Chain) -> Iterator[None]:
+    """Use a chain, and state at the end which endpoints it found lying or lagging.
+
+    Args:
+        record: states; None for a node that is open for reading.
+        chain: open; whoever opened it closes it.
+    """
+    try:
+        yield
+    finally:
+        drafts = report_drafts(chain.reports()) if record is not None else []
+        if drafts and record is not None:
+            record(drafts)
 
 
 def _body(report: EndpointReport) -> dict[str, Any]:

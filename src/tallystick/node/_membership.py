@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tallystick.errors import ChainError, ConfigurationError, NotFoundError
 
+from ._endpoint_stating import stating
 from ._founding import seat_of
 from ._node import Node
 from ._peers import CardFile
@@ -226,7 +228,9 @@ class Membership:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._chain.close()
+        record = None if self._node.read_only else self._node.record_many
+        with closing(self._chain), stating(record, self._chain):
+            pass  # nothing more is asked; what was learned of endpoints is stated
 
 
 def _sent(outbox: Outbox, intent_id: str, call: Call) -> Mined:

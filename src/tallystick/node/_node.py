@@ -28,7 +28,7 @@ from tallystick.proof import (
 
 from ._anchoring import Anchoring, read_claims
 from ._deciding import Deciding
-from ._endpoint_stating import report_drafts
+from ._endpoint_stating import stating
 from ._gathering import Gathered, gather_notes, head_to_anchor, take_given
 from ._passphrase import passphrase_given
 from ._settings import SETTINGS_FILE, ChainSettings, Settings, WitnessSettings
@@ -242,12 +242,10 @@ class Node(Deciding):
         size, self.gathered, short = head_to_anchor(self, ask=ask)
         way = self.anchoring(chain=chain)
         try:
-            fresh = way.anchor(size=size, timeout_s=timeout_s)
+            with stating(self.record_many, way.chain):
+                fresh = way.anchor(size=size, timeout_s=timeout_s)
         finally:
-            drafts = report_drafts(way.chain.reports())
             way.close()
-            if drafts:
-                self.record_many(drafts)
         self._claims = read_claims(self.workspace.anchors)
         if ask:
             self.gathered = gather_notes(self, self.gathered)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import ConfigurationError, NotFoundError
 
+from ._endpoint_stating import stating
 from ._sending import open_outbox, send_once
 
 if TYPE_CHECKING:
@@ -282,9 +283,12 @@ def open_oracle(node: Deciding) -> Iterator[OracleDealings]:
         raise ConfigurationError(
             "the settings name no Oracle contract", hint="set chain.oracle in tallystick.toml"
         )
-    with open_outbox(node.workspace, settings, node.party, clock=node.clock, chain=node.shared_chain) as (
-        chain,
-        account,
-        outbox,
+    with (
+        open_outbox(node.workspace, settings, node.party, clock=node.clock, chain=node.shared_chain) as (
+            chain,
+            account,
+            outbox,
+        ),
+        stating(node.record_many, chain),
     ):
         yield OracleDealings(node, chain, outbox, account, settings.oracle)

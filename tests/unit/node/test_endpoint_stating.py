@@ -8,7 +8,8 @@ import pytest
 from tests.network.hostile_proxy import hostile_proxy
 
 from tallystick.chain import EndpointReport, LocalChain, Profile, connect, serve
-from tallystick.node import CardFile, ChainSettings, Node, found
+from tallystick.errors import RevertError
+from tallystick.node import CardFile, ChainSettings, Membership, Node, found
 from tallystick.node._endpoint_stating import report_drafts
 from tallystick.proof import STANDARD_KINDS, chain_address
 
@@ -52,3 +53,8 @@ def test_a_lying_endpoint_is_stated_and_the_anchor_stands_all_the_same(
         assert [(said.body["member"], said.body["reason"]) for said in told] == [("bank-a", reason)]
         first.mode = ""
         assert [claim.size for claim in node.anchor()] == [2]
+        second.mode = "forged head"  # a vote that is refused asks for no receipt and no log
+        with pytest.raises(RevertError), Membership(node) as membership:
+            membership.propose("suspend", CardFile(node.party.cards))  # the only member
+        last = [entry.statement for entry in node.journal.entries(kinds=("endpoint.quarantined",))][-1]
+        assert (last.body["member"], last.body["reason"]) == ("bank-b", "ahead")
