@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.made_engine import NAMES, Bank, made_model
+from tests.made_engine import NAMES, Bank, made_model, payment
 from tests.made_models import make_model
 
 from tallystick.apps.fraud.deciding import Detector, Detectors, Drift
 from tallystick.apps.fraud.deciding._line import Line
-from tallystick.apps.fraud.deciding._reasons import plain
+from tallystick.apps.fraud.deciding._reasons import Explaining, feature_words, plain
 from tallystick.apps.fraud.deciding._remembered import Remembered, payment_key
 from tallystick.apps.fraud.deciding._snapshots import Snapshot, Snapshots
 from tallystick.apps.fraud.deciding._stats import Latencies
@@ -26,7 +26,7 @@ from tallystick.errors import (
     RetiredModelError,
     StorageError,
 )
-from tallystick.models import Registry
+from tallystick.models import LinearModel, NumericFeature, Quantiser, Registry
 
 # -- models -----------------------------------------------------------------------------------------------------
 
@@ -329,3 +329,31 @@ def test_a_snapshot_that_cannot_be_written_leaves_the_older_ones(tmp_path: Path)
     assert found is not None
     assert (found.position, thrown) == (5, 0)
     bank.close()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "value", "text"),
+    [
+        ("", 0.0, "no terminal is named, raises the risk"),
+        ("t-1", 0.0, "none yet, raises the risk"),
+        ("t-1", 250.0, "250, raises the risk"),
+    ],
+)
+def test_a_reason_tells_what_a_payment_lacks_instead_of_a_number(
+    terminal: str, value: float, text: str
+) -> None:
+    name = "terminal_mean_30d"
+    feature = NumericFeature(name, name, 0, 0, 1, -(2**15), 2**15 - 1, 0, False, "clip")
+    # Centred away from the value, so that it moves the score whatever it is.
+    model = LinearModel(
+        name="made", target="fraud", quantiser=Quantiser((feature,)), labels=("no", "yes"), unit=4_096, threshold=0,
+        weights=((1,),), biases=(0,), centre=(-10,),
+    )  # fmt: skip
+    explaining = Explaining(model, [0], feature_words())
+    numbers = np.array([[value]])
+    (reasons,) = explaining.explain(
+        numbers.astype(np.int16), numbers, payments=[payment(1, terminal=terminal)], alerts=[True], fired=[[]]
+    )
+    (reason,) = reasons
+    assert reason.text.endswith(text)
+    assert ("named" in reason.text) == (not terminal)
