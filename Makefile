@@ -25,7 +25,7 @@ check: setup ## lint, format, types, import rules
 	$(BIN)/python -m pytest -p no:randomly tests/unit/test_architecture.py
 
 test: setup ## the whole test suite
-	@sh scripts/test.sh $(BIN)
+	$(BIN)/python -m pytest --verbosity=0
 
 network: setup ## build the engine of a consortium's network, once (minutes; needs a C compiler)
 	$(BIN)/tallystick network build

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,8 +61,29 @@ def harmable_network(laid_out: Callable[..., Path], tmp_path: Path) -> Iterator[
         copy = tmp_path / f"network-{len(made)}"
         shutil.copytree(laid_out(len(made), *words, **settings), copy)
         made.append(Network(open_bundle(copy)))
+        _wait_for_ports(made[-1])
         return made[-1]
 
     yield make
     for one in made:
         one.down()
+
+
+def _wait_for_ports(network: Network) -> None:
+    """Wait until an earlier copy's validators, which end a moment after whoever started them, have let their ports go."""
+    until = time.monotonic() + 30
+    for member in network.bundle.members:
+        for url in (member.rpc_url, member.comet_url):
+            while not _is_free(int(url.rpartition(":")[2])):
+                assert time.monotonic() < until, f"{url} is taken"
+                time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
