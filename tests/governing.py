@@ -13,7 +13,7 @@ import pytest
 from tallystick.chain import Account, Members, Profile, connect, hashed_id
 from tallystick.errors import RevertError
 from tallystick.node import CardFile, ChainSettings, Membership, Node, format_card_file, found, rotate
-from tallystick.proof import chain_address
+from tallystick.proof import Party, chain_address
 
 PASSPHRASE = "a long passphrase"
 FUEL = 10**18
@@ -151,6 +151,15 @@ def check_two_proposals_at_once(nodes: Sequence[Node]) -> None:
     assert (proposal(a, first)["proposer"], proposal(a, second)["proposer"]) == (a.name, b.name)
 
 
+def _save_once(die: Callable[..., None]) -> Callable[..., None]:
+    save = Party.save
+
+    def saves(party: Party, path: Path, *words: object, **named: object) -> None:
+        (save if path.name == "keys.next.json" else die)(party, path, *words, **named)  # type: ignore[arg-type]
+
+    return saves
+
+
 def check_rotation(node: Node, where: Where, heads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rotation that is killed after the contract has learned of it goes on, and is told once."""
     place, settings = node.workspace.path, node.settings.chain
@@ -161,15 +170,11 @@ def check_rotation(node: Node, where: Where, heads: Path, monkeypatch: pytest.Mo
     class Killed(BaseException):
         pass
 
-    def die(source: Path, target: Path) -> Path:
-        if source.name == "keys.next.json":
-            raise Killed
-        return replaced(source, target)
-
-    replaced = Path.replace
+    def die(*_: object, **__: object) -> None:
+        raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", die)
+        patched.setattr(Party, "save", _save_once(die))
         with pytest.raises(Killed):
             rotate(place, ["chain"], passphrase=PASSPHRASE, scrypt_n=2**4)
     done = rotate(place, [], passphrase=PASSPHRASE, scrypt_n=2**4)

@@ -129,6 +129,7 @@ class Node(Deciding):
         kinds: Kinds = STANDARD_KINDS,
         read_only: bool = False,
         heads: Path | None = None,
+        rotating: bool = False,
     ) -> Node:
         """Open a workspace.
 
@@ -140,10 +141,11 @@ class Node(Deciding):
             kinds: kinds that may be recorded.
             read_only: read beside another process; nothing can be recorded or signed.
             heads: as for `init`.
+            rotating: finish a rotation of keys that was begun here; others are refused meanwhile.
 
         Raises:
             NotFoundError: no workspace here.
-            ConfigurationError: settings that do not fit.
+            ConfigurationError: settings that do not fit, or a rotation of keys that is not finished.
             KeyFileError: the wrong passphrase, or a damaged key file.
             LockedError: another process writes here.
             RollbackError: the journal stands below a remembered head: a restored backup.
@@ -151,6 +153,12 @@ class Node(Deciding):
         """
         workspace = Workspace(Path(path))
         settings = Settings.read(workspace.path)
+        if not (read_only or rotating) and workspace.next_keys.exists():
+            # A head signed with the old key at a size that the new card names would be nobody's.
+            raise ConfigurationError(
+                "a rotation of keys was begun here and is not finished",
+                hint="run `tallystick card rotate` again: it takes up what was begun",
+            )
         passphrase = passphrase_given() if passphrase is None else passphrase
         if passphrase is None:
             raise KeyFileError("the key file needs a passphrase", hint="set TALLYSTICK_PASSPHRASE")

@@ -2,11 +2,13 @@
 
 1. the party with the new keys is saved beside the old key file;
 2. the contract `Members` learns the new card and account, signed with the old account, when there is a chain;
-3. the new key file takes the old one's place;
+3. the new keys are written over the old key file;
 4. a replaced witness key gets an empty state of its own;
-5. the journal states the new card.
+5. the journal states the new card;
+6. the saved file goes.
 
-A crash after 1 leaves both files: running the rotation again takes up the saved one.
+A crash between any two leaves the saved file: nothing is written in that workspace (see `Node.open`) until the
+rotation is run again, which takes the saved file up and does what is left, each step once.
 """
 
 from __future__ import annotations
@@ -60,10 +62,11 @@ def rotate(
         ConfigurationError: nothing to rotate.
     """
     workspace = Workspace(path)
-    saved = workspace.path / "keys.next.json"
-    with _open(path, passphrase) as node:
+    saved = workspace.next_keys
+    with Node.open(path, passphrase=passphrase, rotating=True) as node:
         if saved.exists():
             new = Party.load(saved, passphrase)
+            _check_fits(node, new)
         elif roles or name:
             # From the next head on: receipts of the present one are in people's hands, signed with the old key.
             size = node.journal.size + 1
@@ -72,19 +75,35 @@ def rotate(
         else:
             raise ConfigurationError("nothing to rotate", hint="name a role with --role, or a new --name")
         advice = _tell_members(node, new)
-        replaced = {role for role, key in new.card.keys.items() if node.party.card.keys[role] != key}
+        before = new.cards[-2].keys
+        replaced = {role for role, key in new.card.keys.items() if before[role] != key}
+        # The new log key signs from this statement on, so a journal of that size has it.
+        stated = node.journal.size >= new.card.since
         kinds_head = head_file(new.origin)
-    saved.replace(workspace.keys)
-    if "witness" in replaced or not workspace.witness.exists():
-        workspace.witness.unlink(missing_ok=True)
-        Witness.create(new, workspace.witness)
-    with Journal.open(workspace.journal, party=new, head_file=kinds_head) as journal:
-        journal.append("card.issued", {"card": new.card.hash, "number": new.card.number})
+    new.save(workspace.keys, passphrase, n=scrypt_n)
+    if not stated:
+        if "witness" in replaced or not workspace.witness.exists():
+            workspace.witness.unlink(missing_ok=True)
+            Witness.create(new, workspace.witness)
+        with Journal.open(workspace.journal, party=new, head_file=kinds_head) as journal:
+            journal.append("card.issued", {"card": new.card.hash, "number": new.card.number})
+    saved.unlink()
     return Rotated(new.card, (*advice, "send the new card to your peers: `tallystick card show -o FILE`"))
 
 
-def _open(path: Path, passphrase: str) -> Node:
-    return Node.open(path, passphrase=passphrase)
+def _check_fits(node: Node, new: Party) -> None:
+    """Refuse to go on where heads were signed with the old key that the new card takes from it.
+
+    Raises:
+        ConfigurationError: statements were written since the rotation began, or another key file lies here.
+    """
+    done = node.party.card == new.card
+    begun = len(new.cards) == len(node.party.cards) + 1 and new.cards[:-1] == node.party.cards
+    if not done and not (begun and node.journal.size < new.card.since):
+        raise ConfigurationError(
+            "statements were written, or keys changed, since the saved rotation began",
+            hint="keep keys.next.json safe, and ask the members for a vote when Members knows its card already",
+        )
 
 
 def _tell_members(node: Node, new: Party) -> tuple[str, ...]:
@@ -99,7 +118,8 @@ def _tell_members(node: Node, new: Party) -> tuple[str, ...]:
         members = Members(chain.web3, settings.members)
         known = members.party(hashed_id(new.id))
         if known is not None and known.card.hex() == new.card.hash:
-            return _to_pay(chain, account.address, fresh)  # an earlier run came so far, or the members voted
+            # an earlier run came so far, or the members voted; the key file may hold the new account already
+            return _to_pay(chain, chain_address(new.cards[-2].keys["chain"]), fresh)
         if known is None or known.account != account.address:
             return ("this party's account is no member's: ask the members for a vote on the new keys",)
         if chain.is_local:

@@ -55,6 +55,11 @@ class Workspace:
         return self.path / "peers"
 
     @property
+    def next_keys(self) -> Path:
+        """The keys of a rotation that is not finished."""
+        return self.path / "keys.next.json"
+
+    @property
     def witness(self) -> Path:
         """The witness state."""
         return self.path / "witness.json"
