@@ -269,3 +269,44 @@ decline_score = 3
         said = bank.ask("GET", "/health").json()
         assert said["mode"] == "rules"
         assert said["why"].startswith("rules decide alone")
+
+
+def test_drift_is_measured_from_the_models_own_reference_or_the_service_does_not_start(
+    tmp_path: Path,
+) -> None:
+    import numpy as np
+
+    from tallystick.apps.fraud.deciding import Reference
+    from tallystick.errors import ConfigurationError, NotFoundError
+    from tallystick.models import LinearModel, NumericFeature, Quantiser
+
+    feature = NumericFeature("amount", "amount", 0, 0, 1, -(2**15), 2**15 - 1, 0, False, "clip")
+    model = LinearModel(
+        name="made", target="fraud", quantiser=Quantiser((feature,)), labels=("no", "yes"), unit=4_096,
+        threshold=5_000, weights=((1,),), biases=(0,), centre=(0,),
+    )  # fmt: skip
+    inputs = np.arange(2_000, dtype=np.int16).reshape(-1, 1)
+    made = Reference.of(model.hash, ("amount",), inputs, inputs[:, 0].astype(np.int64))
+    text = """version = 1
+[models]
+champion_file = "made.model"
+reference = "made.reference.json"
+[policy]
+review_score = 30001
+hold_score = 30002
+decline_score = 30003
+"""
+    with running(tmp_path):
+        pass
+    place = tmp_path / "bank"
+    (place / "made.model").write_bytes(model.bytes)
+    with pytest.raises(NotFoundError, match="missing"), running(tmp_path, text=text):
+        pass
+    (place / "made.reference.json").write_bytes(made.format().replace(model.hash.encode(), b"0" * 64))
+    with pytest.raises(ConfigurationError, match="another model"), running(tmp_path, text=text):
+        pass
+    (place / "made.reference.json").write_bytes(made.format())
+    with running(tmp_path, text=text) as bank:
+        for number in range(1_024):  # all of one amount: nothing like the reference
+            bank.serving.engine.submit(made_payment(number), wait=True)
+        assert eventually(lambda: bank.serving.standing().drift.get("amount", 0.0) > 0.25)

@@ -133,10 +133,12 @@ def train(
     write_out(output, trained.fitted.model.bytes)
     write_out(output.with_suffix(".json"), orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
     published = _publish(out, trained, workspace) if publish else ""
+    beside = workspace / "fraud.reference.json" if published else output.with_suffix(".reference.json")
+    write_out(beside, _reference(trained))
     _say(out, trained, report, output)
     if published:
         out.line(f"published {published}, with its evaluation")
-    _write_settings(out, report, published, output, workspace)
+    _write_settings(out, report, published, output, workspace, beside.name)
     out.next(
         f"tallystick fraud serve -w {workspace}"
         if published
@@ -179,6 +181,15 @@ def _policy(trained: Trained, budget: float) -> dict[str, Any]:
     }
 
 
+def _reference(trained: Trained) -> bytes:
+    """Say what payments looked like that the model was judged by: drift of the service is measured from them."""
+    from tallystick.apps.fraud.deciding import Reference
+
+    model = trained.fitted.model
+    inputs = model.quantiser.inputs_of_array(trained.test_features)
+    return Reference.of(model.hash, model.quantiser.names, inputs, trained.test_scores).format()
+
+
 def _publish(out: Output, trained: Trained, workspace: Path) -> str:
     with open_node(workspace) as node, out.waiting("publishing"):
         labels = trained.test_fraud.astype(int).tolist()
@@ -206,7 +217,7 @@ def _say(out: Output, trained: Trained, report: dict[str, Any], output: Path) ->
 
 
 def _write_settings(
-    out: Output, report: dict[str, Any], published: str, output: Path, workspace: Path
+    out: Output, report: dict[str, Any], published: str, output: Path, workspace: Path, reference: str
 ) -> None:
     """Write the settings by which the service decides with this model, where there are none yet.
 
@@ -215,6 +226,7 @@ def _write_settings(
     named = [f'champion = "{published}"']
     if not published:
         named = [f'champion_file = "{output.name}"', f'champion_hash = "{report["model"]}"']
+    named.append(f'reference = "{reference}"')
     policy = [f"{name} = {value}" for name, value in sorted(report["policy"].items(), reverse=True)]
     lines = ["version = 1", "", "[models]", *named, "", "[policy]", *policy]
     file = workspace / "fraud.toml" if published else output.with_suffix(".toml")
@@ -222,5 +234,5 @@ def _write_settings(
         out.note(f"{file} is there already and stays; the thresholds stand in {output.with_suffix('.json')}")
         return
     write_out(file, ("\n".join(lines) + "\n").encode())
-    hint = "" if published else "; a workspace has it as fraud.toml"
+    hint = "" if published else f"; a workspace has it as fraud.toml, beside {output.name} and {reference}"
     out.line(f"{file}: model and thresholds for the service{hint}")

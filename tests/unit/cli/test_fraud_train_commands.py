@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tallystick.apps.fraud.deciding import Reference
 from tallystick.apps.fraud.serving import FraudSettings
 from tallystick.cli._app import run
 from tallystick.models import parse_model
@@ -80,6 +81,9 @@ def test_a_detector_is_trained_judged_and_ready_for_the_service(capsys: Said, pl
     settings = FraudSettings.read(place)
     assert settings.models is not None
     assert settings.models.champion_hash == model.hash
+    reference = Reference.read(place / settings.models.reference)
+    assert reference.model == model.hash
+    assert reference.names == (*model.quantiser.names, "score")
     assert settings.policy.review_score == report["policy"]["review_score"]
 
 
@@ -100,6 +104,7 @@ def test_a_detector_is_published_with_its_evaluation_and_the_service_decides_wit
     settings = FraudSettings.read(place / "a")
     assert settings.models is not None
     assert settings.models.champion == "fraud@1"
+    assert Reference.read(place / "a" / settings.models.reference).names[-1] == "score"
     [version] = as_json(capsys, "model list -w a")
     assert version["name"] == "fraud"
     assert len(version["evaluations"]) == 1

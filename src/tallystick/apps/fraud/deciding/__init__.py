@@ -9,6 +9,7 @@ from ._engine import Bank, Engine
 from ._judging import Outcome, outcome
 from ._policy import DecisionPolicy
 from ._recording import Audit
+from ._reference import Reference
 from ._replay import Replayed, replay, replay_sealed
 from ._rules import Condition, PaymentRule, RuleBook, default_rules, parse_rules
 from ._sealed import DECISION_KINDS, decided_of, payment_of, unpacked
@@ -33,6 +34,7 @@ __all__ = [
     "Outcome",
     "PaymentRule",
     "ReasonCode",
+    "Reference",
     "Replayed",
     "RuleBook",
     "decided_of",

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["Bank", "Engine"]
 
 MAX_SOURCE: Final = 64  # characters
+DRIFT_FILE: Final = "drift.json"  # what payments looked like first, where training left nothing
 _SECOND: Final = 1_000_000
 _USUAL: Final = EngineSettings()
 
@@ -88,7 +89,7 @@ class Engine:
         permit: statement that permits these decisions; linked.
         settings: see `EngineSettings`.
         directory: where snapshots stand; the state always comes from the journal when None.
-        drift: watches inputs and scores; learns from the first decisions by default.
+        drift: watches inputs and scores; by default it learns from the first decisions, and keeps that in `directory`.
         timer: nanoseconds, monotonic.
         audit: leave it as it is.
 
@@ -138,7 +139,10 @@ class Engine:
             node, self._state, self._admission, self._counters, clock=clock, ahead_s=settings.ahead_s
         )
         champion = models.champion
-        self._drift = drift or (Drift(champion.model.quantiser.names) if champion else None)
+        if drift is None and champion is not None:
+            kept = None if directory is None else directory / DRIFT_FILE
+            drift = Drift.kept(champion.hash, champion.model.quantiser.names, kept)
+        self._drift = drift
         self._recording = Recording(
             node,
             self._admission,
@@ -325,6 +329,8 @@ class Engine:
         """Decide what waits, take nothing more, and write a last snapshot."""
         self._line.close()
         self._keeping.close(whole=self._failure is None)
+        if self._drift is not None:
+            self._drift.settle()
 
     def discard_snapshots(self) -> int:
         """Delete all snapshots, as after the erasure of a person; returns how many there were."""

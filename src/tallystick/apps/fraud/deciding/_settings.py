@@ -31,7 +31,7 @@ class EngineSettings:
     ahead_s: int = 300
     remember: int = 1_000_000
     snapshot_every: int = 50_000
-    gather_us: int = 2_000
+    gather_us: int = 500
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= 256 or self.waiting < 1 or self.ahead_s < 0 or self.snapshot_every < 0:

@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from tallystick.apps.fraud.casework import Cases
-from tallystick.apps.fraud.deciding import DECISION_KINDS, Audit, Decision, Detectors, Engine, default_rules
+from tallystick.apps.fraud.deciding import (
+    DECISION_KINDS,
+    Audit,
+    Decision,
+    Detectors,
+    Drift,
+    Engine,
+    Reference,
+    default_rules,
+)
 from tallystick.apps.fraud.features import FeatureSource, Signals
 from tallystick.errors import TallystickError
 from tallystick.proof import Clock, system_clock
@@ -56,7 +65,7 @@ class Serving:
         engine, cases: see there.
 
     Raises:
-        TallystickError: as `Engine`, `Detectors` and `Cases`.
+        TallystickError: as `Engine`, `Detectors`, `Reference.read` and `Cases`.
     """
 
     def __init__(
@@ -71,9 +80,10 @@ class Serving:
     ) -> None:
         self._node, self._clock = node, clock
         names = (*features.names, *(signals.names if signals else ()))
+        models = _detectors(node, settings)
         self.engine = Engine(
             node,
-            models=_detectors(node, settings),
+            models=models,
             features=features,
             signals=signals,
             policy=settings.policy,
@@ -83,6 +93,7 @@ class Serving:
             permit=settings.permit,
             settings=settings.engine,
             directory=node.workspace.path / STATE,
+            drift=_drift(node, settings, models),
             audit=audit,
         )
         self.cases = Cases(
@@ -280,6 +291,13 @@ def _detectors(node: Node, settings: FraudSettings) -> Detectors:
     return Detectors.of_registry(
         node.models.registry, said.champion, challenger=said.challenger, on_missing=on_missing
     )
+
+
+def _drift(node: Node, settings: FraudSettings, models: Detectors) -> Drift | None:
+    if settings.models is None or not settings.models.reference or models.champion is None:
+        return None
+    reference = Reference.read(node.workspace.path / settings.models.reference)
+    return Drift(models.champion.hash, models.champion.model.quantiser.names, reference=reference)
 
 
 def _bytes_below(directory: Path) -> int:

@@ -8,6 +8,7 @@ champion = "fraud@1"            # a model of the registry; or
 champion_file = "fraud.model"   # a file, relative to this one, and
 champion_hash = "9f2c…"         # the SHA-256 that it must have
 challenger = ""                 # scored beside it
+reference = "fraud.reference.json"  # what payments looked like, from training; learned when left out
 on_missing = "refuse"           # or "rules": start all the same, and let rules decide alone
 
 [policy]                        # integer scores of the champion, from its training
@@ -61,6 +62,8 @@ class ModelSettings:
         champion_file: a model's file.
         champion_hash: the SHA-256 that the file must have, hex.
         challenger: as the champion, of the same kind; none when empty.
+        reference: file that says what payments looked like when the champion was made; drift is measured from it, and
+            from the first decisions when empty.
         on_missing: ``refuse`` or ``rules``.
     """
 
@@ -68,6 +71,7 @@ class ModelSettings:
     champion_file: str = ""
     champion_hash: str = ""
     challenger: str = ""
+    reference: str = ""
     on_missing: str = "refuse"
 
     def __post_init__(self) -> None:

@@ -529,7 +529,7 @@ def test_a_label_from_before_its_payment_or_from_the_future_is_refused(bank: Ban
 
 
 def test_stats_count_what_happened(bank: Bank) -> None:
-    with bank.engine(drift=Drift(NAMES, learn_from=20)) as engine:
+    with bank.engine(drift=Drift(made_model().hash, NAMES, learn_from=20)) as engine:
         engine.decide_many([payment(number, amount=6_000 if number < 3 else 1) for number in range(10)])
         engine.decide(payment(1, amount=6_000))
         stats = engine.stats()

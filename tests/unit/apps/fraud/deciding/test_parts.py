@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from tests.made_engine import NAMES, Bank, made_model, payment
 from tests.made_models import make_model
 
-from tallystick.apps.fraud.deciding import Detector, Detectors, Drift
+from tallystick.apps.fraud.deciding import Detector, Detectors, Drift, Reference
 from tallystick.apps.fraud.deciding._line import Line
 from tallystick.apps.fraud.deciding._reasons import Explaining, feature_words, plain
 from tallystick.apps.fraud.deciding._remembered import Remembered, payment_key
@@ -25,6 +26,7 @@ from tallystick.errors import (
     OverloadedError,
     RetiredModelError,
     StorageError,
+    UnknownFormatError,
 )
 from tallystick.models import LinearModel, NumericFeature, Quantiser, Registry
 
@@ -138,9 +140,18 @@ def rows(shift: int, count: int, seed: int) -> tuple[Any, Any]:
     return inputs, inputs.sum(axis=1).astype(np.int64)
 
 
+MODEL = "ab" * 32
+
+
+def reference(shift: int, count: int, seed: int) -> Reference:
+    return Reference.of(MODEL, ("a", "b"), *rows(shift, count, seed))
+
+
 def test_the_same_population_does_not_drift_another_does_and_is_told_once() -> None:
     told: list[tuple[str, float]] = []
-    drift = Drift(("a", "b"), reference=rows(0, 5_000, 1), on_breach=lambda *one: told.append(one))
+    drift = Drift(
+        MODEL, ("a", "b"), reference=reference(0, 5_000, 1), on_breach=lambda *one: told.append(one)
+    )
     for number in range(20):
         drift.see(*rows(0, 500, 2 + number))
     assert set(drift.indexes()) == {"a", "b", "score"}
@@ -156,14 +167,57 @@ def test_the_same_population_does_not_drift_another_does_and_is_told_once() -> N
 
 
 def test_drift_learns_from_the_first_decisions_where_it_has_no_reference() -> None:
-    drift = Drift(("a", "b"), learn_from=1_000)
+    drift = Drift(MODEL, ("a", "b"), learn_from=1_000)
     drift.see(*rows(0, 999, 1))
     assert not drift.ready
     drift.see(*rows(0, 1, 2))
     assert drift.ready
     assert drift.indexes() == {}
-    with pytest.raises(ConfigurationError):
-        Drift(("a", "b"), reference=rows(0, 3, 1))
+    with pytest.raises(ConfigurationError, match="10 payments"):
+        reference(0, 3, 1)
+
+
+def test_what_drift_learned_is_kept_over_a_restart_and_not_for_another_model(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "drift.json"
+    first = Drift.kept(MODEL, ("a", "b"), path)
+    first.see(*rows(0, 10_240, 1))
+    assert first.ready
+    again = Drift.kept(MODEL, ("a", "b"), path)
+    assert again.ready
+    again.see(*rows(300, 1_024, 2))
+    assert min(again.indexes().values()) > 0.25
+    assert not Drift.kept("cd" * 32, ("a", "b"), path).ready
+    assert not Drift.kept(MODEL, ("a", "c"), path).ready
+    path.write_bytes(b"{")
+    assert not Drift.kept(MODEL, ("a", "b"), path).ready
+    with pytest.raises(ConfigurationError, match="another model"):
+        Drift("cd" * 32, ("a", "b"), reference=reference(0, 100, 1))
+
+
+def test_a_reference_reads_back_as_it_was_and_refuses_what_is_none() -> None:
+    made = reference(0, 1_000, 1)
+    again = Reference.parse(made.format())
+    assert again.format() == made.format()
+    assert again.names == ("a", "b", "score")
+    assert again.counts.sum(axis=1).tolist() == [1_000] * 3
+    said = orjson.loads(made.format())
+    with pytest.raises(UnknownFormatError):
+        Reference.parse(orjson.dumps({**said, "version": 2}))
+    column = said["columns"][0]
+    for wrong in (
+        {**column, "edges": column["edges"][::-1]},
+        {**column, "edges": [*column["edges"][:-1], "9"]},
+        {**column, "counts": [0] * 10},
+        {**column, "counts": column["counts"][:-1]},
+        {**column, "name": 3},
+        {**column, "edges": None},
+        None,
+    ):
+        with pytest.raises(ConfigurationError):
+            Reference.parse(orjson.dumps({**said, "columns": [wrong]}))
+    for wrong_whole in (b"", b"[]", b'{"version":1}', orjson.dumps({**said, "columns": []})):
+        with pytest.raises(ConfigurationError):
+            Reference.parse(wrong_whole)
 
 
 # -- snapshots --------------------------------------------------------------------------------------------------
