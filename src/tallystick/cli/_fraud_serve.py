@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,11 +17,13 @@ from tallystick.cli._output import Output, utc
 if TYPE_CHECKING:
     from tallystick.apps.fraud.serving import FraudSettings, Serving
     from tallystick.apps.fraud.sharing import Sharing
+    from tallystick.errors import TallystickError
     from tallystick.node import Node
-    from tallystick.server import Keys, Served, ServerSettings
+    from tallystick.server import Keys, KeysFile, Served, ServerSettings
 
 __all__ = ["app"]
 
+KEYS_FILE: Final = "keys.toml"
 app = typer.Typer(rich_markup_mode=None)
 keys = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Who may call the service: add, list, remove."
@@ -64,11 +68,10 @@ def serve(
     """
     from tallystick.apps.fraud.serving import FraudSettings
     from tallystick.cli._fraud_share import shared
-    from tallystick.server import ServerSettings
+    from tallystick.server import KeysFile, ServerSettings
     from tallystick.server import serve as run
 
     settings = FraudSettings.read(workspace)
-    known = _read_keys(workspace)
     with (
         open_node(workspace) as node,
         _Log(log) as written,
@@ -81,6 +84,7 @@ def serve(
             log=written.write,
         ) as sharing,
     ):
+        known = KeysFile(workspace / KEYS_FILE, wrong=written.keys_wrong)
         serving = _make_serving(out, node, settings, sharing)
         try:
             serving.start(verify=verify, anchor_s=anchor_s or None)
@@ -150,6 +154,11 @@ class _Log:
         if self._file is not None:
             self._file.close()
 
+    def keys_wrong(self, error: TallystickError) -> None:
+        """Note that the file of keys cannot be read any more: those of before go on to count."""
+        line = {"at": time.time_ns() // 1_000_000, "error": error.code, "what": KEYS_FILE}
+        self.write(json.dumps(line).encode() + b"\n")
+
     def write(self, lines: bytes) -> None:
         if self._file is not None:
             self._file.write(lines)
@@ -158,7 +167,7 @@ class _Log:
             sys.stderr.buffer.flush()
 
 
-def _say(out: Output, place: Served, serving: Serving, known: Keys, workspace: Path) -> None:
+def _say(out: Output, place: Served, serving: Serving, known: KeysFile, workspace: Path) -> None:
     said = serving.standing()
     out.line(f"listening at {place.url}")
     if said.mode == "rules":
@@ -169,7 +178,7 @@ def _say(out: Output, place: Served, serving: Serving, known: Keys, workspace: P
         )
     out.line(f"journal {said.journal:,} statements; they are hashed again in the background")
     if not known.keys:
-        out.line("nobody may call it yet: keys are read at the start")
+        out.line("nobody may call it yet: it has no keys")
         out.next(f"tallystick fraud keys add --name hub --role decide -w {workspace}")
     else:
         out.next(f"curl -H 'Authorization: Bearer tsk_…' {place.url}/health")
@@ -193,7 +202,7 @@ def _read_keys(workspace: Path) -> Keys:
     from tallystick.server import Keys
 
     Settings.read(workspace)  # a workspace, and not any directory
-    return Keys.read(workspace / "keys.toml")
+    return Keys.read(workspace / KEYS_FILE)
 
 
 @command(
@@ -213,12 +222,12 @@ def add(
     ] = 0,
     workspace: Workspace = Path(),
 ) -> None:
-    """Make a key and show it once; only its hash is kept. A running service reads keys at its next start.
+    """Make a key and show it once; only its hash is kept. A running service takes it within a second.
 
     Give every person who judges cases a key: what it says is said in the name it bears.
     """
     known, token = _read_keys(workspace).added(name, roles, per_second=per_second)
-    known.write(workspace / "keys.toml")
+    known.write(workspace / KEYS_FILE)
     out.line(token)
     out.line("keep it now: it cannot be shown again")
     out.next(f"tallystick fraud serve -w {workspace}")
@@ -250,7 +259,7 @@ def remove(
     name: Annotated[str, typer.Option("--name", help="Whose key.")],
     workspace: Workspace = Path(),
 ) -> None:
-    """Remove a key. A running service still takes it until it is started again."""
-    _read_keys(workspace).removed(name).write(workspace / "keys.toml")
-    out.line(f"removed the key of {name}; start the service again to make that count")
+    """Remove a key; a running service refuses it within a second."""
+    _read_keys(workspace).removed(name).write(workspace / KEYS_FILE)
+    out.line(f"removed the key of {name}; a running service refuses it within a second")
     out.result({"removed": name})

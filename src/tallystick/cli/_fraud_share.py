@@ -48,7 +48,7 @@ def shared(
         return
     from tallystick.apps.fraud.serving import JournalCounts, recent_payees
     from tallystick.apps.fraud.sharing import ShareSettings, Sharing
-    from tallystick.server import Beside, Keys, ServerSettings, create_sharing_app
+    from tallystick.server import Beside, KeysFile, ServerSettings, create_sharing_app
 
     settings = ShareSettings.read(file)
     counts = JournalCounts(node, delay=label_delay_s * 1_000_000)
@@ -60,7 +60,7 @@ def shared(
         ahead=lambda: recent_payees(node),
         joined=lambda epoch: _vote(node, sharing, epoch),
     )
-    bounds = ServerSettings(keys=Keys.read(workspace / KEYS_FILE), requests_per_s=PER_SECOND, log=log)
+    bounds = ServerSettings(keys=KeysFile(workspace / KEYS_FILE), requests_per_s=PER_SECOND, log=log)
     try:
         sharing.resume()
         with Beside(
@@ -128,7 +128,7 @@ def admit(
     ] = 0,
     workspace: Workspace = Path(),
 ) -> None:
-    """Make the key by which a member asks this bank. Only its hash is kept; a running service reads it at its next start."""
+    """Make the key by which a member asks this bank. Only its hash is kept; a running service takes it within a second."""
     from tallystick.node import Settings
     from tallystick.proof import Policy
     from tallystick.server import Keys
@@ -151,13 +151,13 @@ def dismiss(
     policy: Annotated[Path, typer.Option("--policy", help="Who the members are.")],
     workspace: Workspace = Path(),
 ) -> None:
-    """Take a member's key back. A running service still takes it until it is started again."""
+    """Take a member's key back; a running service refuses it within a second."""
     from tallystick.proof import Policy
     from tallystick.server import Keys
 
     party = _member(Policy.read(policy), member)
     Keys.read(workspace / KEYS_FILE).removed(party.id).write(workspace / KEYS_FILE)
-    out.line(f"took back the key of {party.name}; start the service again to make that count")
+    out.line(f"took back the key of {party.name}; a running service refuses it within a second")
     out.result({"name": party.name, "party": party.id})
 
 

@@ -59,11 +59,11 @@ def serve(
     your newest head and your anchors. Runs beside whatever writes the journal. Ends with Ctrl-C or SIGTERM.
     """
     from tallystick.cli._fraud_serve import _Log
-    from tallystick.server import JournalService, Keys, ServerSettings, create_journal_app
+    from tallystick.server import JournalService, KeysFile, ServerSettings, create_journal_app
     from tallystick.server import serve as run
 
-    known = Keys.read(workspace / "keys.toml")
     with open_node(workspace, read_only=True) as node, _Log(log) as written:
+        known = KeysFile(workspace / "keys.toml", wrong=written.keys_wrong)
         rounds = _Rounds(out, node, anchors=anchors) if asks and node.settings.witnesses.urls else None
         service = JournalService(node, gathered=None if rounds is None else rounds.last)
         settings = ServerSettings(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._control import add_control
     from ._journal_app import create_journal_app
     from ._journal_service import JournalService, JournalStanding
-    from ._keys import ROLES, ApiKey, Keys
+    from ._keys import ROLES, ApiKey, Keys, KeysFile
     from ._payees import add_payees
     from ._running import Served, serve
     from ._service import FraudService, Standing
@@ -30,6 +30,7 @@ __all__ = [
     "JournalService",
     "JournalStanding",
     "Keys",
+    "KeysFile",
     "Served",
     "ServerSettings",
     "Standing",
@@ -50,6 +51,7 @@ _PLACES = {
     "JournalService": "_journal_service",
     "JournalStanding": "_journal_service",
     "Keys": "_keys",
+    "KeysFile": "_keys",
     "Served": "_running",
     "ServerSettings": "_settings",
     "Standing": "_service",

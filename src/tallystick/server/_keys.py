@@ -23,17 +23,18 @@ import json
 import os
 import re
 import stat
+import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tallystick.decisions import is_same_person, plain_name
-from tallystick.errors import ConfigurationError, ConflictError, NotFoundError, StorageError
+from tallystick.errors import ConfigurationError, ConflictError, NotFoundError, StorageError, TallystickError
 from tallystick.proof import Clock, OsFiles, Randomness, encode_base64url, system_clock, write_atomically
 
-__all__ = ["KEYS_FILE", "ROLES", "ApiKey", "Keys"]
+__all__ = ["KEYS_FILE", "ROLES", "ApiKey", "Keys", "KeysFile"]
 
 ROLES: Final = ("audit", "decide", "member", "operate", "review")
 """What a key may be for.
@@ -47,6 +48,7 @@ ROLES: Final = ("audit", "decide", "member", "operate", "review")
 KEYS_FILE: Final = "keys.toml"
 MAX_KEYS: Final = 1_000
 MAX_FILE_BYTES: Final = 1024 * 1024
+LOOK_S: Final = 1.0  # between two looks at the file
 _token = re.compile(r"tsk_([0-9a-f]{8})_[A-Za-z0-9_-]{43}").fullmatch
 _id = re.compile(r"[0-9a-f]{8}").fullmatch
 _digest = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -214,6 +216,66 @@ class Keys:
                 *([f"per_second = {key.per_second}"] if key.per_second else []),
             ]
         return "\n".join(lines) + "\n"
+
+
+class KeysFile:
+    """The keys of a file, as it stands now: a key that is removed counts no more a moment later.
+
+    A file that cannot be read changes nothing: the keys of before go on to count until it is mended, and `wrong` is told.
+
+    Args:
+        path: see `Keys.read`.
+        wrong: is told what is wrong with a file that changed, once for each change.
+        timer: seconds, monotonic.
+
+    Raises:
+        ConfigurationError, StorageError: as `Keys.read`, of the file as it stands at the start.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        wrong: Callable[[TallystickError], object] = lambda _error: None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path, self._wrong, self._timer = path, wrong, timer
+        self._looked, self._seen = timer(), _mark(path)
+        self._keys = Keys.read(path)
+
+    @property
+    def keys(self) -> tuple[ApiKey, ...]:
+        """The keys that count now."""
+        self._look()
+        return self._keys.keys
+
+    def find(self, token: str) -> ApiKey | None:
+        """See `Keys.find`."""
+        self._look()
+        return self._keys.find(token)
+
+    def _look(self) -> None:
+        now = self._timer()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked, mark = now, _mark(self._path)
+        if mark == self._seen:
+            return
+        # What is read is at least as new as the mark: a change in between is seen at the next look.
+        self._seen = mark
+        try:
+            self._keys = Keys.read(self._path)
+        except TallystickError as error:
+            self._wrong(error)
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file, whoever writes it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def _key(table: Any, number: int) -> ApiKey:

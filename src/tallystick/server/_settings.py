@@ -8,7 +8,7 @@ from typing import Final
 
 from tallystick.errors import ConfigurationError
 
-from ._keys import Keys
+from ._keys import Keys, KeysFile
 
 __all__ = ["ServerSettings"]
 
@@ -35,7 +35,7 @@ class ServerSettings:
         ConfigurationError: a bound that is none.
     """
 
-    keys: Keys = field(default_factory=Keys)
+    keys: Keys | KeysFile = field(default_factory=Keys)
     max_body: int = 1024 * 1024
     max_batch: int = 500
     max_waiting: int = 2_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import ConfigurationError, ConflictError, NotFoundError, RateLimitError
-from tallystick.server import ApiKey, Keys
+from tallystick.server import ApiKey, Keys, KeysFile
 from tallystick.server._limits import RateLimits
 
 
@@ -106,3 +106,39 @@ def test_a_bucket_fills_with_time_and_lets_a_whole_batch_go_into_debt() -> None:
         limits.take(key)
     now[0] = 5.2
     limits.take(key)
+
+
+def test_a_running_service_takes_a_new_key_and_refuses_a_removed_one(tmp_path: Path) -> None:
+    path, seconds, told = tmp_path / "keys.toml", [0.0], list[str]()
+    keys, token = Keys().added("hub", ["decide"])
+    file = KeysFile(path, wrong=lambda error: told.append(error.code), timer=lambda: seconds[0])
+    assert file.find(token) is None
+    keys.write(path)
+    assert file.find(token) is None  # it looks once a second
+    seconds[0] = 1.0
+    assert file.find(token) == keys.keys[0]
+    more, other = keys.added("ana", ["review"])
+    more.removed("hub").write(path)
+    seconds[0] = 2.0
+    assert file.find(token) is None
+    assert [key.name for key in file.keys] == ["ana"]
+    path.unlink()
+    seconds[0] = 3.0
+    assert file.find(other) is None
+    assert told == []
+
+
+def test_a_file_of_keys_that_went_wrong_changes_nothing_and_is_told_once(tmp_path: Path) -> None:
+    path, seconds, told = tmp_path / "keys.toml", [0.0], list[str]()
+    keys, token = Keys().added("hub", ["decide"])
+    keys.write(path)
+    file = KeysFile(path, wrong=lambda error: told.append(error.code), timer=lambda: seconds[0])
+    path.write_text("version = 2")
+    for second in (1.0, 2.0, 3.0):
+        seconds[0] = second
+        assert file.find(token) is not None
+    assert told == ["input.configuration"]
+    path.chmod(0o644)
+    seconds[0] = 4.0
+    assert file.find(token) is not None
+    assert told == ["input.configuration"] * 2
