@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from ._comparison import Caught, Comparison, compare
 from ._history import ShadowRun, read_scores, shadow_history
-from ._present import AskedScorer, DumpedScorer, FileScorer, PresentScorer, Said
-from ._shadow import Observed, Shadow
+from ._live import LiveShadow
+from ._live_settings import LiveSettings, LiveStats
+from ._present import AskedScorer, DumpedScorer, FileScorer, PresentScorer, Said, SaidScorer
+from ._shadow import Shadow
+from ._stated import StatedScorer, compare_stated, find_scorer
+from ._stating import Observed
 
 __all__ = [
     "AskedScorer",
@@ -13,12 +17,19 @@ __all__ = [
     "Comparison",
     "DumpedScorer",
     "FileScorer",
+    "LiveSettings",
+    "LiveShadow",
+    "LiveStats",
     "Observed",
     "PresentScorer",
     "Said",
+    "SaidScorer",
     "Shadow",
     "ShadowRun",
+    "StatedScorer",
     "compare",
+    "compare_stated",
+    "find_scorer",
     "read_scores",
     "shadow_history",
 ]

@@ -7,17 +7,18 @@ days anew, because payments of one day are not independent.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ._shadow import Observed
+from ._stating import Observed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Caught", "Comparison", "compare"]
+__all__ = ["Caught", "Columns", "Comparison", "compare", "compare_columns"]
 
 LEAST_FRAUDS: Final = 20
 LEAST_DAYS: Final = 5
@@ -55,6 +56,8 @@ class Comparison:
         gain: ours less the present one's share of the fraud value, with its 95% interval; None when there is not
             enough data, and `why_not` says what is missing.
         why_not: empty when there is enough data.
+        observed: payments that were observed, with or without a known label.
+        assumed: of `payments`, those that count as genuine because nobody has said otherwise for so long.
     """
 
     days: int
@@ -68,6 +71,8 @@ class Comparison:
     threshold: int | None
     gain: tuple[float, float, float] | None
     why_not: str
+    observed: int = 0
+    assumed: int = 0
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -89,21 +94,64 @@ def compare(
         resamples: draws for the interval.
         seed: of the draws.
     """
+    columns = Columns()
+    for one in observed:
+        if one.payment.id in labels:
+            payment, fraud = one.payment, labels[one.payment.id]
+            columns.add(
+                fraud=fraud, alert=one.alert, score=one.score, value=payment.amount, day=payment.at // _DAY
+            )
+    return compare_columns(columns, observed=len(observed), resamples=resamples, seed=seed)
+
+
+class Columns:
+    """What a comparison counts of each payment with a known outcome; 26 bytes each."""
+
+    def __init__(self) -> None:
+        self.fraud, self.alert = array("b"), array("b")
+        self.score, self.value, self.day = array("q"), array("q"), array("q")
+
+    def add(self, *, fraud: bool, alert: bool, score: int, value: int, day: int) -> None:
+        """Add a payment.
+
+        Args:
+            fraud: what it was.
+            alert: whether the present scorer raised an alert.
+            score: ours.
+            value: minor units.
+            day: since the epoch, UTC.
+        """
+        self.fraud.append(fraud)
+        self.alert.append(alert)
+        self.score.append(score)
+        self.value.append(value)
+        self.day.append(day)
+
+
+def compare_columns(
+    columns: Columns, *, observed: int, assumed: int = 0, resamples: int = 500, seed: int = 0
+) -> Comparison:
+    """Compare both scorers where the truth is known.
+
+    Args:
+        columns: payments with a known outcome.
+        observed: payments, with or without one.
+        assumed: how many of the columns' payments are genuine because nobody said otherwise.
+        resamples: draws for the interval.
+        seed: of the draws.
+    """
     import numpy as np
 
-    known = [one for one in observed if one.payment.id in labels]
-    fraud = np.array([labels[one.payment.id] for one in known], dtype=bool)
-    alert = np.array([one.alert for one in known], dtype=bool)
-    scores = np.array([one.score for one in known], dtype=np.int64)
-    value = np.array([one.payment.amount for one in known], dtype=np.int64)
-    days = np.array([one.payment.at // _DAY for one in known], dtype=np.int64)
+    fraud, alert = np.array(columns.fraud, dtype=bool), np.array(columns.alert, dtype=bool)
+    scores, value = np.array(columns.score, dtype=np.int64), np.array(columns.value, dtype=np.int64)
+    days = np.array(columns.day, dtype=np.int64)
     threshold = _threshold(scores[~fraud], int((alert & ~fraud).sum()))
-    ours = np.zeros(len(known), dtype=bool) if threshold is None else scores >= threshold
+    ours = np.zeros(len(fraud), dtype=bool) if threshold is None else scores >= threshold
     why_not = _why_not(int(fraud.sum()), len(set(days.tolist())))
     gain = None if why_not else _gain(fraud, alert, ours, value, days, resamples=resamples, seed=seed)
     return Comparison(
         days=len(set(days.tolist())),
-        payments=len(known),
+        payments=len(fraud),
         frauds=int(fraud.sum()),
         value=int(value[fraud].sum()),
         present=_caught(fraud, alert, value),
@@ -113,6 +161,8 @@ def compare(
         threshold=threshold,
         gain=gain,
         why_not=why_not,
+        observed=observed,
+        assumed=assumed,
     )
 
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tallystick.apps.fraud.payments import Payment
-from tallystick.errors import DataError
+from tallystick.errors import ConfigurationError, DataError
 from tallystick.models import ExternalModel, IntegerModel
 from tallystick.proof import format_json
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["AskedScorer", "DumpedScorer", "FileScorer", "PresentScorer", "Said"]
+__all__ = ["AskedScorer", "DumpedScorer", "FileScorer", "PresentScorer", "Said", "SaidScorer"]
+
+MAX_NAME: Final = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,26 @@ class FileScorer:
         if missing:
             raise DataError(f"{missing} of {len(payments)} payments have no score in the file")
         return [one for one in found if one is not None]
+
+
+class SaidScorer:
+    """A scorer that says itself what it decided, with each payment that it brings.
+
+    Args:
+        name: which one, in words, such as "our scorer v7"; another name is another scorer.
+
+    Raises:
+        ConfigurationError: a name of no or too many characters.
+    """
+
+    words: Final = "what it decided is what was brought with each payment: the bank's word"
+
+    def __init__(self, name: str) -> None:
+        if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+            raise ConfigurationError(f"a scorer's name must have 1 to {MAX_NAME} printable characters")
+        self.name = name
+        self.description: dict[str, Any] = {"source": name, "type": "tallystick/scores-as-said", "v": 1}
+        self.hash = sha256(format_json(self.description)).hexdigest()
 
 
 class DumpedScorer:

@@ -6,47 +6,20 @@ is stated is the present scorer's decision, under its own hash; ours stands besi
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.apps.fraud.payments import Payment
-from tallystick.errors import DataError
 from tallystick.models import IntegerModel
-from tallystick.proof import Clock, Draft, Entry, system_clock
+from tallystick.proof import Clock, system_clock
 
 from ._present import PresentScorer
+from ._stating import Observed, Ours, Recorder, draft_of
 
 __all__ = ["Observed", "Recorder", "Shadow"]
 
 BATCH: Final = 512  # payments that are stated together
-
-
-class Recorder(Protocol):
-    """Whoever makes statements durable; a `Node` does."""
-
-    def record_many(self, drafts: Sequence[Draft]) -> Sequence[Entry]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """One payment with both scores.
-
-    Args:
-        payment: which one.
-        present: the present scorer's score, its own scale.
-        alert: whether the present scorer raised an alert: it decided.
-        score: ours, integer.
-        statement: id of the statement.
-    """
-
-    payment: Payment
-    present: float
-    alert: bool
-    score: int
-    statement: str
 
 
 class Shadow:
@@ -76,14 +49,8 @@ class Shadow:
         beside: str = "",
         clock: Clock = system_clock,
     ) -> None:
-        names = list(features.names)
-        missing = [name for name in model.quantiser.names if name not in names]
-        if missing:
-            raise DataError(
-                f"the model reads {len(missing)} columns that are no features, such as {missing[0]}"
-            )
-        self._columns = [names.index(name) for name in model.quantiser.names]
-        self._recorder, self._present, self._model, self._features = recorder, present, model, features
+        self._ours = Ours(model, features.names)
+        self._recorder, self._present, self._features = recorder, present, features
         self._links = {
             label: [statement] for label, statement in (("model", published), ("beside", beside)) if statement
         }
@@ -112,28 +79,21 @@ class Shadow:
         received = self._clock()
         features = self._features.take(payments)
         said = self._present.say(payments, features)
-        inputs = self._model.quantiser.inputs_of_array(features[:, self._columns])
-        scores = self._model.scores_inputs_many(inputs)[:, 0].tolist()
-        stored = [base64.b64encode(row.astype(">i2").tobytes()).decode() for row in inputs]
+        scored = self._ours.score(features)
         drafts = [
-            Draft(
-                "decision.made",
-                {"level": "L0", "model": self._present.hash},
-                self._links,
-                fields={
-                    "answer": "review" if one.alert else "approve",
-                    "beside": {"features": packed, "model": self._model.hash, "score": score},
-                    "payment": payment.record(),
-                    "received_at": received,
-                    # Decimals travel as text: a statement holds no floats.
-                    "score": f"{one.score:.6f}",
-                },
-                subject=payment.customer,
+            draft_of(
+                payment,
+                one,
+                ours,
+                scorer=self._present.hash,
+                model=self._ours.hash,
+                links=self._links,
+                received=received,
             )
-            for payment, one, score, packed in zip(payments, said, scores, stored, strict=True)
+            for payment, one, ours in zip(payments, said, scored, strict=True)
         ]
         entries = self._recorder.record_many(drafts)
         return [
-            Observed(payment, one.score, one.alert, score, entry.id)
-            for payment, one, score, entry in zip(payments, said, scores, entries, strict=True)
+            Observed(payment, one.score, one.alert, ours[0], entry.id)
+            for payment, one, ours, entry in zip(payments, said, scored, entries, strict=True)
         ]

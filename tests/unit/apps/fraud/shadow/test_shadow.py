@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.made_scorer import Scorer
+from tests.unit.apps.fraud.shadow.made_asked import asked, serve
 
 from tallystick.apps.fraud.payments import Payment
 from tallystick.apps.fraud.shadow import (
-    AskedScorer,
     DumpedScorer,
     FileScorer,
     Observed,
@@ -25,9 +24,6 @@ from tallystick.apps.fraud.shadow import (
 )
 from tallystick.errors import DataError, ScorerError
 from tallystick.models import (
-    ExternalDescription,
-    ExternalModel,
-    JsonField,
     LinearModel,
     NumericFeature,
     Quantiser,
@@ -124,27 +120,6 @@ def test_a_model_of_columns_that_are_no_features_is_refused(journal: Journal) ->
     source.names = ("weekday", "other")  # type: ignore[assignment]
     with pytest.raises(DataError, match="no features, such as amount"):
         Shadow(Bank(journal), present=FileScorer({}, source="x"), model=by_amount(), features=source)
-
-
-def serve(answer: Any) -> Any:
-    body = json.dumps(answer).encode()
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    )
-
-    def reply(peer: socket.socket, request: bytes) -> None:
-        peer.sendall(head + body)
-
-    return reply
-
-
-def asked(url: str) -> AskedScorer:
-    description = ExternalDescription(
-        name="present", target="fraud", labels=("no", "yes"), url=url,
-        request=(JsonField("amount", "integer"), JsonField("customer", "text")),
-        response=(JsonField("score", "number", "0", "1"),), score="score", threshold="0.9", attempts=1,
-    )  # fmt: skip
-    return AskedScorer(ExternalModel(description))
 
 
 def test_a_scorer_behind_http_is_asked_with_the_fields_that_its_description_names(journal: Journal) -> None:
