@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._running import Served, serve
     from ._service import FraudService, Standing
     from ._settings import ServerSettings
+    from ._shadow_app import ShadowService, create_shadow_app
     from ._sharing_app import create_sharing_app
 
 __all__ = [
@@ -33,11 +34,13 @@ __all__ = [
     "KeysFile",
     "Served",
     "ServerSettings",
+    "ShadowService",
     "Standing",
     "add_control",
     "add_payees",
     "create_app",
     "create_journal_app",
+    "create_shadow_app",
     "create_sharing_app",
     "serve",
 ]
@@ -54,11 +57,13 @@ _PLACES = {
     "KeysFile": "_keys",
     "Served": "_running",
     "ServerSettings": "_settings",
+    "ShadowService": "_shadow_app",
     "Standing": "_service",
     "add_control": "_control",
     "add_payees": "_payees",
     "create_app": "_app",
     "create_journal_app": "_journal_app",
+    "create_shadow_app": "_shadow_app",
     "create_sharing_app": "_sharing_app",
     "serve": "_running",
 }

@@ -12,7 +12,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tallystick.errors import AccessDeniedError, OverloadedError
 from tallystick.proof import ADD_CHECKPOINT_LIMIT, ANCHOR_NOTE_LIMIT
@@ -35,7 +35,8 @@ REQUEST: Final = "tallystick.request"
 CARD_LIMIT: Final = 1024 * 1024  # bytes of a file of cards
 _READERS: Final = frozenset({"audit", "member"})
 # Method, path, roles (none: anybody), most bytes of a body; the first that fits counts.
-_TABLE: Final[tuple[tuple[str, re.Pattern[str], frozenset[str], int], ...]] = tuple(
+Table = tuple[tuple[str, re.Pattern[str], frozenset[str], int], ...]
+_TABLE: Final[Table] = tuple(
     (method, re.compile(path), roles, limit)
     for method, path, roles, limit in (
         ("GET", r"/health(/live|/ready)?|/openapi\.json", frozenset[str](), 0),
@@ -59,7 +60,12 @@ class JournalDoor:
     Args:
         settings: bounds and keys.
         inside: the framework's application.
+
+    Attributes:
+        table: what may be asked, and by whom.
     """
+
+    table: ClassVar[Table] = _TABLE
 
     def __init__(self, settings: ServerSettings, inside: App) -> None:
         self._settings, self._inside = settings, inside
@@ -93,7 +99,7 @@ class JournalDoor:
         if self.is_stopping:
             raise OverloadedError("the service is stopping", hint="send it again: another one is starting")
         path = scope["path"]
-        fitting = [entry for entry in _TABLE if entry[1].fullmatch(path)]
+        fitting = [entry for entry in self.table if entry[1].fullmatch(path)]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         found = next((entry for entry in fitting if entry[0] == method), None)
         if found is None:
