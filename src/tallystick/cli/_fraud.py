@@ -12,6 +12,8 @@ _HERE = "tallystick.cli"
 # Command -> module; imported when it is used.
 COMMANDS = {
     "shadow": f"{_HERE}._fraud_shadow",
+    "observe": f"{_HERE}._fraud_observe",
+    "compare": f"{_HERE}._fraud_observe",
     "simulate": f"{_HERE}._fraud_train",
     "train": f"{_HERE}._fraud_train",
     "serve": f"{_HERE}._fraud_serve",

@@ -17,7 +17,7 @@ from tallystick.errors import DataError
 if TYPE_CHECKING:
     from tallystick.apps.fraud.shadow import Comparison, PresentScorer
 
-__all__ = ["app"]
+__all__ = ["app", "read_file", "say_comparison"]
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -68,7 +68,7 @@ def shadow(
 
     if sum(source is not None for source in (scores, dump, external)) != 1:
         raise DataError("your scorer must be named in one way: --scores, --dump or --external")
-    ours = None if model is None else parse_model(_read(model))
+    ours = None if model is None else parse_model(read_file(model))
     with out.waiting("reading"):
         history = read_history(data, history_mapping(columns, label, "", ""), delay_days=delay_days)
 
@@ -85,9 +85,9 @@ def shadow(
                 alert_from=alert_from,
             )
         if dump is not None:
-            return DumpedScorer(from_dump(_read(dump)).model, names=names)
+            return DumpedScorer(from_dump(read_file(dump)).model, names=names)
         assert external is not None
-        return AskedScorer(ExternalModel(parse_external(_read(external))))
+        return AskedScorer(ExternalModel(parse_external(read_file(external))))
 
     with open_node(workspace) as node, out.progress("playing") as on_progress:
         run = shadow_history(
@@ -95,13 +95,22 @@ def shadow(
         )
     found = {**run.comparison.plain(), "learned_from": run.learned_from, "model": run.model.hash}
     write_out(output, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
-    _say(out, run.comparison, stated=len(run.observed))
+    say_comparison(out, run.comparison, stated=len(run.observed))
     out.next(f"tallystick log -w {workspace} --kind decision.made")
     out.result(found)
 
 
-def _say(out: Output, found: Comparison, *, stated: int) -> None:
+def say_comparison(out: Output, found: Comparison, *, stated: int) -> None:
+    """Tell a comparison as a table.
+
+    Args:
+        out: where.
+        found: the comparison.
+        stated: decisions of the present scorer that it is over, with or without a known outcome.
+    """
     out.line(f"{stated:,} decisions of your present scorer stated; {found.payments:,} have a known outcome")
+    if found.assumed:
+        out.line(f"{found.assumed:,} of them count as genuine: nobody has said otherwise for so long")
     out.table(
         ["scorer", "frauds caught", "value caught", "false alerts"],
         [
@@ -119,7 +128,12 @@ def _say(out: Output, found: Comparison, *, stated: int) -> None:
         )
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
