@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -19,7 +19,7 @@ from tallystick.cli._output import Output, write_out
 from tallystick.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:
-    from tallystick.apps.fraud.shadow import AskedScorer, LiveShadow, SaidScorer
+    from tallystick.apps.fraud.shadow import AskedScorer, LiveAnchors, LiveShadow, SaidScorer
     from tallystick.node import Node
     from tallystick.server import KeysFile, Served
 
@@ -67,7 +67,7 @@ def observe(
 
     Your scorer goes on deciding; this decides nothing. Either each request brings what it decided, or (--external) it is
     asked from here. An answer leaves when its statement is durable. Reads the windows' bounds from fraud.toml, keys as
-    `fraud serve` does. Ends with Ctrl-C or SIGTERM, and loses nothing.
+    `fraud serve` does; heads go to the chain behind it. Ends with Ctrl-C or SIGTERM, and loses nothing.
     """
     from tallystick.cli._fraud_serve import _Log
     from tallystick.models import parse_model
@@ -77,12 +77,20 @@ def observe(
     ours, present = parse_model(read_file(model)), _present(external, scorer_name)
     with open_node(workspace) as node, _Log(log) as written:
         known = KeysFile(workspace / KEYS_FILE, wrong=written.keys_wrong)
-        with closing(_open(out, node, ours, present)) as shadow:
+        with closing(_open(out, node, ours, present)) as shadow, ExitStack() as behind:
+            anchors = _anchors(node, behind)
             bounds = ServerSettings(
                 keys=known, requests_per_s=float(per_second), open_metrics=open_metrics, log=written.write
             )
+            service = ShadowService(
+                shadow,
+                node,
+                present.hash,
+                ours.hash,
+                anchor_error=None if anchors is None else lambda: anchors.error,
+            )
             run(
-                create_shadow_app(ShadowService(shadow, node, present.hash, ours.hash), bounds),
+                create_shadow_app(service, bounds),
                 host=host,
                 port=port,
                 tls_cert=tls_cert,
@@ -125,6 +133,16 @@ def _open(out: Output, node: Node, ours: object, present: SaidScorer | AskedScor
             beside=_published(node, ours.hash),
             clock=node.clock,
         )
+
+
+def _anchors(node: Node, behind: ExitStack) -> LiveAnchors | None:
+    """Send heads to the chain while the service runs, where the workspace has one."""
+    from tallystick.apps.fraud.shadow import LiveAnchors
+
+    chain = node.settings.chain
+    if chain is None or not chain.anchors:
+        return None
+    return behind.enter_context(LiveAnchors(node))
 
 
 def _published(node: Node, model_hash: str) -> str:

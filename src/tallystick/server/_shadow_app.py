@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -90,12 +90,14 @@ class ShadowService:
         receipts: hands out receipts.
         scorer: the present scorer's hash.
         model: hash of our model.
+        anchor_error: tells the code of what the last anchor failed with; None where no chain is.
     """
 
     shadow: Shadow
     receipts: Receipts
     scorer: str
     model: str
+    anchor_error: Callable[[], str] | None = None
 
 
 class ShadowDoor(JournalDoor):
@@ -228,7 +230,9 @@ def _add_standing(app: _ShadowApp, service: ShadowService) -> None:
     def health() -> dict[str, Any]:
         """Say how it stands."""
         said = service.shadow.stats()
+        chain = service.anchor_error
         return {
+            "anchor": {"chain": chain is not None, "error": (chain() if chain is not None else "") or None},
             "live": True,
             "model": service.model,
             "observed": said.observed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._comparison import Caught, Comparison, compare
 from ._history import ShadowRun, read_scores, shadow_history
 from ._live import LiveShadow
+from ._live_anchors import LiveAnchors
 from ._live_settings import LiveSettings, LiveStats
 from ._present import AskedScorer, DumpedScorer, FileScorer, PresentScorer, Said, SaidScorer
 from ._shadow import Shadow
@@ -17,6 +18,7 @@ __all__ = [
     "Comparison",
     "DumpedScorer",
     "FileScorer",
+    "LiveAnchors",
     "LiveSettings",
     "LiveShadow",
     "LiveStats",

@@ -15,6 +15,7 @@ from tests.unit.apps.fraud.shadow.made_asked import asked, serve
 from tallystick.apps.fraud.deciding import _restoring
 from tallystick.apps.fraud.features import Windows
 from tallystick.apps.fraud.shadow import (
+    LiveAnchors,
     LiveSettings,
     LiveShadow,
     Said,
@@ -441,6 +442,40 @@ def test_one_comparison_is_made_at_a_time(bank: Bank) -> None:
         out.set()
         thread.join()
         assert shadow.compare(14).observed == 1
+
+
+class _Chained:
+    """A node whose chain answers at the second attempt."""
+
+    def __init__(self) -> None:
+        self.asked, self.anchored = 0, threading.Event()
+
+    def anchor_due(self) -> bool:
+        return not self.anchored.is_set()
+
+    def anchor(self, *, timeout_s: float) -> None:
+        assert timeout_s > 0
+        self.asked += 1
+        if self.asked == 1:
+            raise StorageError("no answer")
+        self.anchored.set()
+
+
+def test_heads_go_to_the_chain_behind_it_and_a_failure_is_told_until_it_is_over() -> None:
+    node = _Chained()
+    with LiveAnchors(node, look_s=0.01) as anchors:
+        assert node.anchored.wait(20)
+        for _ in range(2_000):
+            if not anchors.error:
+                break
+            threading.Event().wait(0.005)
+        assert anchors.error == ""
+    assert node.asked == 2
+    never = _Chained()
+    never.anchored.set()
+    with LiveAnchors(never, look_s=0.01):
+        threading.Event().wait(0.05)
+    assert never.asked == 0
 
 
 def test_a_clock_that_a_test_sets_is_the_only_one(bank: Bank) -> None:
