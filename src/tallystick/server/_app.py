@@ -31,7 +31,7 @@ from tallystick.proof import format_receipt
 from ._front import KEY, FrontDoor
 from ._keys import ApiKey
 from ._openapi import add_decisions, describe
-from ._problems import HttpError, problem
+from ._problems import HttpError, problem, unfitting
 from ._roles import DISCLOSING
 from ._service import CaseDesk, FraudService
 from ._settings import ServerSettings
@@ -48,6 +48,11 @@ class _Said(BaseModel):
 
 class Judgement(_Said):
     """What a person says a payment is. Who says it is whoever the key was made for."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"outcome": "genuine", "note": "the customer confirmed it"}]},
+    )
 
     outcome: Literal["fraud", "genuine"]
     note: Text = ""
@@ -331,13 +336,8 @@ def _add_errors(app: FastAPI) -> None:
         return response
 
     @app.exception_handler(RequestValidationError)
-    async def unfitting(request: Request, error: RequestValidationError) -> Response:
-        # Names of our own fields and what is wrong with them; never what was sent.
-        found = [
-            f"{'.'.join(str(part) for part in one['loc'][:3] if _is_ours(part))}: {one['type']}"
-            for one in error.errors()[:5]
-        ]
-        return answer(request, HttpError(422, "fields", f"fields must fit: {'; '.join(found)}"))
+    async def fields(request: Request, error: RequestValidationError) -> Response:
+        return answer(request, unfitting(error.errors(), _OURS))
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
@@ -348,8 +348,3 @@ _OURS = frozenset(
     {"body", "path", "query", "disclose", "limit", "payment", "settled", "statement", "decision"}
     | set(Judgement.model_fields) | set(LabelSaid.model_fields) | set(AppealSaid.model_fields)
 )  # fmt: skip
-
-
-def _is_ours(part: object) -> bool:
-    """Say whether a place is a name of ours, and not something that was sent."""
-    return isinstance(part, int) or part in _OURS

@@ -137,7 +137,7 @@ class FrontDoor:
                 401,
                 "key",
                 "a request must bear an API key that this service knows",
-                hint="Authorization: Bearer tsk_…; keys are made by `tallystick fraud keys add`",
+                hint="Authorization: Bearer tsk_…; keys are made by `tallystick fraud keys add`; /openapi.json needs none",
             )
         if not key.roles & roles_for(scope["method"], path):
             raise AccessDeniedError("this key's roles do not allow that", hint="use a key with another role")

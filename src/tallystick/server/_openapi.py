@@ -25,11 +25,16 @@ SCHEMAS: Final[dict[str, Any]] = {
             "at": {
                 "description": "when it was initiated: microseconds since 1970, or ISO 8601",
                 "anyOf": [
-                    {"type": "integer", "minimum": 1, "maximum": 4_102_444_799_999_999},
+                    {"type": "integer", "minimum": 10**14, "maximum": 4_102_444_799_999_999},
                     {"type": "string", "format": "date-time"},
                 ],
             },
-            "amount": {"type": "integer", "minimum": 1, "maximum": 10**12, "description": "minor units"},
+            "amount": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10**12,
+                "description": "minor units: 1250 is 12.50",
+            },
             "currency": {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217"},
             "customer": {**_ID, "description": "who pays"},
             "payee": {**_ID, "description": "who is paid"},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 
@@ -29,7 +30,7 @@ from tallystick.errors import (
     TallystickError,
 )
 
-__all__ = ["PROBLEM", "HttpError", "problem", "status_of"]
+__all__ = ["PROBLEM", "HttpError", "problem", "status_of", "unfitting"]
 
 PROBLEM: Final = b"application/problem+json"
 RETRY_S: Final = 1  # what a client waits after an overload
@@ -62,6 +63,19 @@ _TITLES: Final = {
 }  # fmt: skip
 
 
+_WORDS: Final = {
+    "bool": "must be true or false", "dict": "must be an object", "extra": "is not known", "int": "must be a whole number",
+    "json": "must be JSON", "list": "must be a list", "literal": "must be one of those that the document names",
+    "missing": "is missing", "model": "must be an object", "string": "must be text",
+}  # fmt: skip
+"""What is wrong with a field, by the first word of what the framework calls it."""
+_SIZES: Final = {
+    "string_too_long": "is too long", "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "has another form", "greater_than_equal": "is too small",
+    "less_than_equal": "is too large", "too_long": "has too many", "too_short": "has too few",
+}  # fmt: skip
+
+
 class HttpError(InputError):
     """A request that HTTP itself has a status for.
 
@@ -75,6 +89,23 @@ class HttpError(InputError):
     def __init__(self, status: int, code: str, message: str, *, hint: str = "", allow: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status, self.code, self.allow = status, f"http.{code}", allow
+
+
+def unfitting(errors: Sequence[Mapping[str, Any]], ours: Container[str]) -> HttpError:
+    """Say which fields do not fit, in plain words; never what was sent.
+
+    Args:
+        errors: as the framework tells them.
+        ours: names of fields that may be told.
+    """
+    found = []
+    for one in errors[:5]:
+        kind = one["type"]
+        where = one["loc"]  # the first part says whether body, path or query
+        place = ".".join(str(part) for part in where[1:3] if isinstance(part, int) or part in ours)
+        wrong = _SIZES.get(kind) or _WORDS.get(kind.partition("_")[0], "does not fit")
+        found.append(f"{place or ('a field' if where[1:] else 'the body')} {wrong}")
+    return HttpError(422, "fields", f"the request does not fit: {'; '.join(found)}", hint="see /openapi.json")
 
 
 def status_of(error: TallystickError) -> int:

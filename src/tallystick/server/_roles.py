@@ -29,6 +29,7 @@ _TABLE: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("GET", r"/metrics", frozenset({"audit", "operate"})),
 )
 _EXACT: Final = {(method, path): roles for method, path, roles in _TABLE if "*" not in path}
+_NAMES: Final = frozenset(path for _, path in _EXACT)
 _RULES: Final = tuple((method, re.compile(path).fullmatch, roles) for method, path, roles in _TABLE)
 DISCLOSING: Final = frozenset({"audit", "review"})
 """Roles that may open sealed fields in a receipt."""
@@ -44,6 +45,8 @@ def roles_for(method: str, path: str) -> frozenset[str]:
     if found is not None:
         return found
     fitting = [(verb, roles) for verb, fits, roles in _RULES if fits(path)]
+    if path in _NAMES:  # a path that stands there as it is: no payment can be called that
+        fitting = [(verb, roles) for (verb, exact), roles in _EXACT.items() if exact == path]
     for verb, roles in fitting:
         if verb == method:
             return roles

@@ -488,3 +488,57 @@ def test_a_service_that_stops_takes_nothing_more_and_closes_once() -> None:
 
     assert run(work) == (200, 503)
     assert service.closed == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, "outcome is missing"),
+        ({"outcome": "guilty"}, "outcome must be one of"),
+        ({"outcome": "fraud", "note": 3}, "note must be text"),
+        ({"outcome": "fraud", "note": "x" * 2_001}, "note is too long"),
+        ({"outcome": "fraud", "SECRET": 1}, "a field is not known"),
+        ([], "must be an object"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_plain_words(said: object, words: str) -> None:
+    answer = ask(Service(), "POST", f"/v1/cases/{STATEMENT}/judge", role="review", json=said)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert "SECRET" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["decide", "decide-batch"])
+def test_a_route_is_not_taken_for_a_payments_id(path: str) -> None:
+    answer = ask(Service(), "GET", f"/v1/payments/{path}")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+
+
+def test_who_comes_without_a_key_is_told_where_the_document_is() -> None:
+    answer = ask(Service(), "GET", "/docs", headers={"authorization": ""})
+    assert answer.status_code == 401
+    assert "/openapi.json" in answer.json()["hint"]
+
+
+def test_the_document_shows_how_a_case_is_judged() -> None:
+    document = ask(Service(), "GET", "/openapi.json").json()
+    [example] = document["components"]["schemas"]["Judgement"]["examples"]
+    assert set(example) == {"outcome", "note"}
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"amount": 12.5}, "1250 for 12.50"),
+        ({"amount": "1250"}, "1250 for 12.50"),
+        ({"at": 1_777_587_000}, "1,000,000"),
+    ],
+)
+def test_amounts_and_times_of_another_unit_are_told_which_one_it_is(
+    change: dict[str, object], hint: str
+) -> None:
+    said = {**PLAIN, **change}
+    answer = ask(Service(), "POST", "/v1/payments/decide", json=said)
+    assert answer.status_code == 422
+    assert hint in answer.json()["hint"]

@@ -66,12 +66,26 @@ class TimeForm:
         Raises:
             PaymentError: it is not written so.
         """
-        if not self.unit_us:
-            return parse_time(text)
         whole, _, fraction = text.partition(".")
-        if not (whole.isascii() and whole.isdecimal() and len(whole) <= 18) or fraction.strip("0"):
-            raise PaymentError("a time must be a whole number of its unit")
+        is_number = whole.isascii() and whole.isdecimal() and len(whole) <= 18 and not fraction.strip("0")
+        if not self.unit_us:
+            if is_number:
+                raise PaymentError("a time must be ISO 8601, got a number", hint=_unit_hint(len(whole)))
+            return parse_time(text)
+        if not is_number:
+            raise PaymentError(
+                "a time must be a whole number of its unit",
+                hint="times such as 2026-11-22T10:03:11Z need no time==... in the mapping",
+            )
         return self.start + int(whole) * self.unit_us
+
+
+def _unit_hint(digits: int) -> str:
+    """Return what to add to a mapping for numbers of so many digits."""
+    units = {10: "unix-s", 13: "unix-ms", 16: "unix-us"}
+    if digits in units:
+        return f"add time=={units[digits]} to the mapping"
+    return "for steps since a start: --time-unit hour --time-start 2026-01-01"
 
 
 @dataclass(frozen=True)
@@ -144,9 +158,18 @@ class ColumnMapping:
         Raises:
             PaymentError: not an amount as the table writes them.
         """
+        if "," in text:
+            raise PaymentError(
+                "an amount must have a point before its cents and no commas", hint="12,50 is written 12.50"
+            )
         if self.amounts == "decimal":
             return to_minor(text, currency)
         to_minor("1", currency)  # a currency that is known
+        if "." in text:
+            raise PaymentError(
+                "an amount must be whole minor units, such as 1250 for 12.50",
+                hint="for decimals name your columns with --columns, without amounts==minor",
+            )
         if not (text.isascii() and text.isdecimal() and len(text) <= 18) or not 0 < int(text) <= MAX_AMOUNT:
             raise PaymentError(f"an amount must be 1 to {MAX_AMOUNT} whole minor units")
         return int(text)

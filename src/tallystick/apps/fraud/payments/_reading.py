@@ -28,6 +28,7 @@ ISO_XML: Final = ("application/xml", "text/xml", "application/iso20022+xml", "ap
 _FIELDS: Final = frozenset(
     {"amount", "at", "card", "channel", "currency", "customer", "device", "id", "payee", "terminal"}
 )
+LEAST_AT: Final = 10**14  # microseconds, the year 1973: what is less was meant as seconds or milliseconds
 _NEEDED: Final = ("id", "at", "amount", "currency", "customer", "payee")
 
 
@@ -81,6 +82,16 @@ def make_payment(found: Any) -> Payment:
             raise PaymentError(f"a payment must say its {name}")
     if type(found["at"]) is str:
         found = {**found, "at": parse_time(found["at"])}
+    elif type(found["at"]) is int and 0 < found["at"] < LEAST_AT:
+        raise PaymentError(
+            "a payment's time must be microseconds since 1970",
+            hint="seconds times 1,000,000, milliseconds times 1,000; or a text such as 2026-11-22T10:03:11.250Z",
+        )
+    if type(found["amount"]) is not int:
+        raise PaymentError(
+            "an amount must be a whole number of minor units",
+            hint="send 1250 for 12.50, without quotation marks",
+        )
     check_currency(found["currency"])
     channel = found.get("channel", "card")
     if type(channel) is not str:

@@ -17,7 +17,7 @@ import orjson
 from tallystick.errors import DataError, MissingExtraError, PaymentError
 
 from ._currencies import check_currency
-from ._mapping import ColumnMapping
+from ._mapping import NEEDED, ColumnMapping
 from ._payment import Payment
 from ._times import format_exactly
 
@@ -89,6 +89,12 @@ def read_payments(
 
 
 def _row(line: int, cells: Cells, mapping: ColumnMapping) -> Row:
+    for name in ("id", *NEEDED):
+        if cells.get(name) == "":
+            raise DataError(
+                f"line {line}, column {mapping.columns[name]!r}: is empty",
+                hint=f"every payment needs its {name}: fill the cell, or leave the line out",
+            )
     name = "currency"
     values: dict[str, Any] = {**mapping.constants, **cells}
     try:
@@ -151,7 +157,12 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 def _places(header: list[str], mapping: ColumnMapping) -> dict[str, int]:
-    if not 0 < len(header) <= MAX_COLUMNS:
+    if not any(header):
+        raise DataError(
+            "the table is empty",
+            hint="its first line must name the columns, such as at,amount,customer,payee",
+        )
+    if len(header) > MAX_COLUMNS:
         raise DataError(f"the table must have 1 to {MAX_COLUMNS} columns")
     for column in mapping.columns.values():
         if header.count(column) != 1:

@@ -156,7 +156,7 @@ def train_detector(
         seed: of training and draws.
 
     Raises:
-        DataError: the history is too short, or holds too few frauds.
+        DataError: the history is too short, holds too few frauds, or nothing but frauds.
         MissingExtraError: scikit-learn is not installed.
     """
     import numpy as np
@@ -167,6 +167,11 @@ def train_detector(
     at = np.array([one.at for one in history.payments], dtype=np.int64)
     fraud = np.array([label.fraud for label in history.labels], dtype=np.bool_)
     known = np.array([label.known_at for label in history.labels], dtype=np.int64)
+    if fraud.all() or not fraud.any():
+        raise DataError(
+            f"all {len(fraud):,} payments are {'fraud' if fraud.all() else 'genuine'}: a detector learns from both",
+            hint="--label names the column of labels; 1, yes or true is fraud",
+        )
     parted = time_split(at, fraud, known, customers, protocol=protocol)  # before the long work
     windows = Windows(label_delay_s=protocol.delay_days * DAY // 1_000_000)
     matrix, names = make_features(history.payments, history.labels, windows)

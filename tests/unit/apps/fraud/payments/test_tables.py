@@ -83,7 +83,9 @@ def test_timestamps_and_decimals_of_parquet_are_exact(tmp_path: Path) -> None:
         ("1,-5,C1,M1,0,x", "line 3, column 'amount'"),
         ("SECRET,5,C1,M1,0,x", "line 3, column 'step': a time must be"),
         ("1,5,C1,M1,SECRET,x", "line 3, column 'isFraud': a label must be"),
-        ("1,5,,M1,0,SECRET", "line 3: a payment's customer"),
+        ("1,5,,M1,0,SECRET", "line 3, column 'nameOrig': is empty"),
+        ("1,,C1,M1,0,SECRET", "line 3, column 'amount': is empty"),
+        ("1,5,ü,M1,0,SECRET", "line 3: a payment's customer"),
         ("1,5,C1,M1,0", "line 3: 6 cells wanted"),
         ("0,5,C1,M1,0,SECRET", "line 3: earlier than the line before"),
         ('1,5,"C1,M1,0,SECRET', "not CSV"),
@@ -95,6 +97,40 @@ def test_an_error_names_line_and_column_and_never_the_value(tmp_path: Path, line
     with pytest.raises(DataError, match=message) as caught:
         list(read_payments(path, ColumnMapping.parse(PAYSIM)))
     assert "SECRET" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("mapping", "cells", "words", "hint"),
+    [
+        ("", "2026-05-01;12,50", "a point before its cents", "12.50"),
+        (",amounts==minor", "2026-05-01;12,50", "a point before its cents", "12.50"),
+        (",amounts==minor", "2026-05-01;12.50", "whole minor units, such as 1250", "without amounts==minor"),
+        ("", "1777587000;12.50", "got a number", "time==unix-s"),
+        ("", "1777587000250;12.50", "got a number", "time==unix-ms"),
+        ("", "1777587000250000;12.50", "got a number", "time==unix-us"),
+        ("", "17;12.50", "got a number", "--time-unit"),
+        (",time==unix-s", "2026-05-01;12.50", "whole number of its unit", "no time=="),
+    ],
+)
+def test_amounts_and_times_of_another_form_are_told_how_to_say_so(
+    tmp_path: Path, mapping: str, cells: str, words: str, hint: str
+) -> None:
+    path = write(tmp_path / "a.csv", [f"{cells};C;M"], header="t;a;c;p")
+    with pytest.raises(DataError, match=words) as caught:
+        list(
+            read_payments(
+                path, ColumnMapping.parse(f"at=t,amount=a,customer=c,payee=p,currency==EUR{mapping}")
+            )
+        )
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["", "\n", ",,\n"])
+def test_an_empty_table_is_called_empty(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(DataError, match="is empty") as caught:
+        list(read_payments(tmp_path / "a.csv", ColumnMapping.parse(PAYSIM)))
+    assert "first line" in caught.value.hint
 
 
 def test_an_unsorted_table_is_read_when_that_is_wanted(tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ def test_the_same_history_gives_the_same_detector_and_figures(history: History) 
     )
 
 
+@pytest.mark.parametrize(("is_fraud", "word"), [(False, "genuine"), (True, "fraud")])
+def test_a_history_of_one_kind_is_refused_before_the_long_work(
+    history: History, is_fraud: bool, word: str
+) -> None:
+    labels = tuple(replace(label, fraud=is_fraud) for label in history.labels)
+    with pytest.raises(DataError, match=f"all 9,000 payments are {word}"):
+        train_detector(replace(history, labels=labels))
+
+
 def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     line = '{"at":%d,"amount":"1.50","customer":"a","payee":"b","fraud":%s}\n'
