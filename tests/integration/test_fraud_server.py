@@ -262,8 +262,12 @@ review_score = 1
 hold_score = 2
 decline_score = 3
 """
-    with pytest.raises(NotFoundError), running(tmp_path, text=text.format("refuse")):
+    with (
+        pytest.raises(NotFoundError, match=r"gone\.model") as caught,
+        running(tmp_path, text=text.format("refuse")),
+    ):
         pass
+    assert 'on_missing = "rules"' in caught.value.hint
     with running(tmp_path, text=text.format("rules")) as bank:
         assert bank.pay(1)["model"] is None
         said = bank.ask("GET", "/health").json()

@@ -122,6 +122,10 @@ def train(
     growth = replace(Growth() if depth <= CHAIN_DEPTH else DEEP, trees=trees, depth=depth)
     protocol = Protocol(train_days, delay_days, test_days, not keep_known)
     mapping = history_mapping(columns, label, time_unit, time_start)
+    if not output.parent.is_dir():  # said before the long work
+        raise StorageError(
+            f"there is no directory {output.parent}", hint="make it, or name another with --out"
+        )
     with out.waiting("reading"):
         history = read_history(data, mapping, delay_days=delay_days)
     with out.waiting("computing features, training"):
@@ -139,9 +143,10 @@ def train(
     if published:
         out.line(f"published {published}, with its evaluation")
     _write_settings(out, report, published, output, workspace, beside.name)
+    place = workspace if published else output.parent
     out.next(
-        f"tallystick fraud serve -w {workspace}"
-        if published
+        f"tallystick fraud serve -w {place}"
+        if published or _is_workspace(place)
         else f"tallystick model publish {output} --name fraud -w DIR"
     )
     out.result({**report, "published": published})
@@ -166,6 +171,10 @@ def history_mapping(columns: str, label: str, unit: str, start: str) -> ColumnMa
         moment = start if "T" in start else f"{start}T00:00:00Z"
         parts += [f"time==step:{SECONDS[unit]}", f"start=={moment}"]
     return ColumnMapping.parse(",".join(parts))
+
+
+def _is_workspace(place: Path) -> bool:
+    return (place / "tallystick.toml").exists()
 
 
 def _policy(trained: Trained, budget: float) -> dict[str, Any]:
@@ -234,5 +243,7 @@ def _write_settings(
         out.note(f"{file} is there already and stays; the thresholds stand in {output.with_suffix('.json')}")
         return
     write_out(file, ("\n".join(lines) + "\n").encode())
-    hint = "" if published else f"; a workspace has it as fraud.toml, beside {output.name} and {reference}"
+    hint = f"; a workspace has it as fraud.toml, beside {output.name} and {reference}"
+    if published or _is_workspace(file.parent):
+        hint = ""
     out.line(f"{file}: model and thresholds for the service{hint}")

@@ -87,6 +87,22 @@ def test_a_detector_is_trained_judged_and_ready_for_the_service(capsys: Said, pl
     assert settings.policy.review_score == report["policy"]["review_score"]
 
 
+def test_a_directory_that_is_not_there_is_told_before_the_long_work(capsys: Said) -> None:
+    # The table is not there either: what cannot be written is told first.
+    shown = typed(capsys, "fraud train --data gone.csv -o nowhere/fraud.tsm", code=1)
+    assert "there is no directory nowhere" in shown
+
+
+def test_a_detector_trained_into_a_workspace_is_served_next(capsys: Said, place: Path) -> None:
+    typed(capsys, SIMULATE)
+    typed(capsys, "init a --name A")
+    shown = typed(capsys, f"{TRAIN} -o a/fraud.tsm")
+    assert "next: tallystick fraud serve -w a" in shown
+    settings = FraudSettings.read(place / "a")
+    assert settings.models is not None
+    assert (place / "a" / settings.models.champion_file).exists()
+
+
 def test_settings_that_are_there_already_are_not_replaced(capsys: Said, place: Path) -> None:
     typed(capsys, SIMULATE)
     (place / "fraud.toml").write_text("version = 1\n")

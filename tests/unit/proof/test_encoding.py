@@ -38,10 +38,10 @@ def test_keys_are_sorted_and_nothing_is_spaced() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        1.0, float("nan"), float("inf"), Decimal(1), datetime.now(UTC), b"x", (1,), {1}, {1: 2}, {"": 1}, {"\u00e4": 1},
+        1.0, float("nan"), float("inf"), Decimal(1), datetime(2026, 11, 23, tzinfo=UTC), b"x", (1,), {1}, {1: 2}, {"": 1}, {"\u00e4": 1},
         {"a\n": 1}, {None: 1}, 2**53, -(2**53), Colour.RED, Text("a"), {Text("a"): 1}, "\ud800", {"a": "\udfff"}, object(), ...,
     ],
-    ids=repr,
+    ids=lambda value: "object" if type(value) is object else repr(value),  # the same name in every run
 )  # fmt: skip
 def test_a_value_outside_the_profile_is_refused_before_it_is_encoded(value: Any) -> None:
     for document in (value, [value], {"a": [value]}):

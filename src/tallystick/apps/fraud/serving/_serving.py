@@ -28,10 +28,10 @@ from tallystick.apps.fraud.deciding import (
     default_rules,
 )
 from tallystick.apps.fraud.features import FeatureSource, Signals
-from tallystick.errors import TallystickError
+from tallystick.errors import NotFoundError, TallystickError
 from tallystick.proof import Clock, system_clock
 
-from ._settings import FraudSettings
+from ._settings import FRAUD_FILE, FraudSettings
 from ._standing import Standing
 
 if TYPE_CHECKING:
@@ -282,12 +282,20 @@ def _detectors(node: Node, settings: FraudSettings) -> Detectors:
     on_missing: Literal["refuse", "rules"] = "rules" if said.on_missing == "rules" else "refuse"
     if said.champion_file:
         beside = node.workspace.path / said.challenger if said.challenger else None
-        return Detectors.of_files(
-            node.workspace.path / said.champion_file,
-            model_hash=said.champion_hash,
-            challenger=beside,
-            on_missing=on_missing,
-        )
+        try:
+            return Detectors.of_files(
+                node.workspace.path / said.champion_file,
+                model_hash=said.champion_hash,
+                challenger=beside,
+                on_missing=on_missing,
+            )
+        except NotFoundError as error:
+            hint = (
+                'train again; with on_missing = "rules" in its [models] rules decide until the file is back'
+            )
+            raise NotFoundError(
+                f"a model that {FRAUD_FILE} names is missing: {error.message}", hint=hint
+            ) from error
     return Detectors.of_registry(
         node.models.registry, said.champion, challenger=said.challenger, on_missing=on_missing
     )
