@@ -23,11 +23,14 @@ CHILD = """
 import sys, threading
 from pathlib import Path
 from tests.made_engine import Bank, CountedWindows, made_model, payment
-from tallystick.apps.fraud.shadow import LiveShadow, Said, SaidScorer
+from tallystick.apps.fraud.shadow import LiveSettings, LiveShadow, Said, SaidScorer
 from tallystick.proof import Party, system_clock
 
 bank = Bank(Path(sys.argv[2]), party=Party.load(sys.argv[1], PASSPHRASE), clock=system_clock)
-shadow = LiveShadow(bank, present=SaidScorer("v7"), model=made_model(), features=CountedWindows())
+shadow = LiveShadow(
+    bank, present=SaidScorer("v7"), model=made_model(), features=CountedWindows(),
+    directory=Path(sys.argv[2]) / "shadow", settings=LiveSettings(snapshot_every=60),
+)
 lock = threading.Lock()
 
 def tell(text):
@@ -106,7 +109,14 @@ def _check(path: Path, party: Party, told: dict[str, list[str]], labels: set[str
     assert set(stated.values()) == {1}
     assert told.keys() <= stated.keys()
     assert labels == set()
-    again = CountedWindows()
-    with LiveShadow(bank, present=SaidScorer("v7"), model=made_model(), features=again):
-        assert again.format_state() == windows.format_state()
+    for directory in (None, path / "shadow"):
+        with LiveShadow(
+            bank,
+            present=SaidScorer("v7"),
+            model=made_model(),
+            features=CountedWindows(),
+            directory=directory,
+        ) as shadow:
+            assert shadow._state.features.format_state() == windows.format_state()  # type: ignore[attr-defined]
+            assert shadow.stats().taken == len(stated) or directory is not None
     bank.close()

@@ -27,6 +27,7 @@ __all__ = ["app"]
 
 KEYS_FILE: Final = "keys.toml"
 AUTHORISATION: Final = "TALLYSTICK_SCORER_AUTHORIZATION"
+STATE: Final = "shadow"  # directory of its snapshots in a workspace
 NAME: Final = "present scorer"
 app = typer.Typer(rich_markup_mode=None)
 
@@ -132,6 +133,7 @@ def _open(out: Output, node: Node, ours: object, present: SaidScorer | AskedScor
             published=_published(node, present.hash),
             beside=_published(node, ours.hash),
             clock=node.clock,
+            directory=node.workspace.path / STATE,
         )
 
 
@@ -160,7 +162,7 @@ def _say(out: Output, place: Served, shadow: LiveShadow, known: KeysFile, worksp
         out.note(
             "other machines can read what is sent: give --tls-cert and --tls-key, or a proxy that speaks TLS"
         )
-    out.line(f"{said.taken:,} observations of this scorer in the journal; it goes on deciding")
+    out.line(f"{said.remembered:,} observations of this scorer are remembered; it goes on deciding")
     if known.keys:
         out.next(f"curl -H 'Authorization: Bearer tsk_…' {place.url}/v1/comparison?days=14")
     else:
@@ -170,7 +172,7 @@ def _say(out: Output, place: Served, shadow: LiveShadow, known: KeysFile, worksp
         {
             "keys": len(known.keys),
             "model": shadow.model,
-            "observations": said.taken,
+            "observations": said.remembered,
             "scorer": shadow.present.hash,
             "url": place.url,
         }

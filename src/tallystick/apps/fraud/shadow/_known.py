@@ -9,13 +9,16 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from typing import Final
 
-from tallystick.errors import ConfigurationError
+from tallystick.errors import ConfigurationError, DamagedError
 
 __all__ = ["Known", "key_of"]
 
 KEY: Final = 16  # bytes
+_HEAD: Final = struct.Struct(">5Q")
+_INDEX: Final = 8
 
 
 def key_of(payment_id: str) -> bytes:
@@ -69,3 +72,35 @@ class Known:
     def forget(self, until: int) -> None:
         """Say that payments up to a time, microseconds, may have been stated without being found here."""
         self.forgotten_until = max(self.forgotten_until, until)
+
+    def format_state(self) -> bytes:
+        """Return all of it as bytes; `parse_state` reads them."""
+        parts = [
+            _HEAD.pack(
+                len(self._old), len(self._young), self._old_until, self._young_until, self.forgotten_until
+            )
+        ]
+        for generation in (self._old, self._young):
+            parts += [b"".join(generation), struct.pack(f">{len(generation)}Q", *generation.values())]
+        return b"".join(parts)
+
+    @staticmethod
+    def parse_state(data: bytes, least: int = 1_000_000) -> Known:
+        """Read what `format_state` gave.
+
+        Raises:
+            DamagedError: it is not that.
+        """
+        made = Known(least)
+        old, young, *until = _HEAD.unpack_from(data) if len(data) >= _HEAD.size else (0, 0)
+        if len(data) != _HEAD.size + (old + young) * (KEY + _INDEX):
+            raise DamagedError("the memory of observed payments has another size than it says")
+        made._old = _generation(data, _HEAD.size, old)
+        made._young = _generation(data, _HEAD.size + old * (KEY + _INDEX), young)
+        made._old_until, made._young_until, made.forgotten_until = until
+        return made
+
+
+def _generation(data: bytes, place: int, count: int) -> dict[bytes, int]:
+    keys = (data[at : at + KEY] for at in range(place, place + KEY * count, KEY))
+    return dict(zip(keys, struct.unpack_from(f">{count}Q", data, place + KEY * count), strict=True))

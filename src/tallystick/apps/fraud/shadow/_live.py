@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.apps.fraud.payments import CURRENCIES, Payment
@@ -35,12 +36,13 @@ from tallystick.proof import Clock, Draft, Entry, system_clock
 
 from ._comparison import Comparison
 from ._known import key_of
+from ._live_keeping import Bank, LiveKeeping
 from ._live_labels import LabelAsk, Labelling
 from ._live_settings import LiveSettings, LiveStats
 from ._present import AskedScorer, Said, SaidScorer
 from ._restoring import restore
 from ._stated import compare_stated
-from ._stating import Observed, Ours, Reading, Recorder, draft_of, observed_of, sealed_of
+from ._stating import Observed, Ours, draft_of, observed_of, sealed_of
 
 __all__ = ["LiveShadow"]
 
@@ -48,13 +50,6 @@ DEFAULTS: Final = LiveSettings()
 MAX_SCORE: Final = 1e15
 MAX_SOURCE: Final = 64
 _SECOND: Final = 1_000_000
-
-
-class Bank(Recorder, Protocol):
-    """Where observations are stated; a `Node` open for writing is one."""
-
-    @property
-    def journal(self) -> Reading: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +76,7 @@ class LiveShadow:
         beside: statement that published our model; linked when given.
         clock: microseconds since the epoch.
         settings: sizes and bounds.
+        directory: where snapshots are kept, for a quick start; none when None.
 
     Raises:
         DamagedError: an observation in the journal cannot be read.
@@ -98,6 +94,7 @@ class LiveShadow:
         beside: str = "",
         clock: Clock = system_clock,
         settings: LiveSettings = DEFAULTS,
+        directory: Path | None = None,
     ) -> None:
         self._ours = Ours(model, features.names)
         self._node, self._journal, self.present = node, node.journal, present
@@ -106,12 +103,24 @@ class LiveShadow:
         }
         self._clock, self._settings = clock, settings
         self._ahead = settings.ahead_s * _SECOND
+        self._keeping = (
+            LiveKeeping(
+                directory,
+                node.party.secret("storage"),
+                scorer=present.hash,
+                journal=node.journal,
+                every=settings.snapshot_every,
+            )
+            if directory is not None
+            else None
+        )
         self._state = restore(
             node.journal,
             features,
             scorer=present.hash,
             remember=settings.remember,
             ahead_us=self._ahead,
+            begun=self._keeping.newest(features, remember=settings.remember) if self._keeping else None,
         )
         self._labelling = Labelling(
             node.journal, self._record, self._state, find=self.find, scorer=present.hash, clock=clock
@@ -282,6 +291,8 @@ class LiveShadow:
             self._ended = True
             self._changed.notify_all()
         self._worker.join()
+        if self._keeping is not None:
+            self._keeping.close(self._state, whole=self._failure is None)
 
     def __enter__(self) -> Self:
         return self
@@ -388,6 +399,11 @@ class LiveShadow:
             # Labels and payments keep their order, so that the journal gives the same windows again.
             for _, run in groupby(taken, key=type):
                 self._state_run(list(run))
+            if self._keeping is not None and self._failure is None:
+                try:
+                    self._keeping.count(len(taken), self._state)
+                except BaseException as error:  # noqa: BLE001 - the worker must go on to answer
+                    self._stop(error)
 
     def _state_run(self, run: Sequence[_Ask | LabelAsk]) -> None:
         try:

@@ -19,6 +19,7 @@ class LiveSettings:
         ahead_s: seconds that a payment's time may lie ahead of this clock.
         remember: payments that are remembered at least; about 150 bytes each, and up to twice as many. An older one
             that is not remembered is refused: nobody could tell whether it was stated.
+        snapshot_every: statements after which a snapshot is written, where they are kept.
         asking: most requests to a scorer behind HTTP at a time.
 
     Raises:
@@ -29,10 +30,14 @@ class LiveSettings:
     waiting: int = 4096
     ahead_s: int = 300
     remember: int = 1_000_000
+    snapshot_every: int = 50_000
     asking: int = 8
 
     def __post_init__(self) -> None:
-        if min(self.batch, self.waiting, self.remember, self.asking) < 1 or self.ahead_s < 0:
+        if (
+            min(self.batch, self.waiting, self.remember, self.snapshot_every, self.asking) < 1
+            or self.ahead_s < 0
+        ):
             raise ConfigurationError("a live shadow counts seconds from 0, and everything else from 1")
 
 
@@ -47,7 +52,7 @@ class LiveStats:
         late: taken by the windows later than their bound.
         waiting: on their way.
         remembered: payments.
-        taken: payments that were taken again from the journal at the start.
+        taken: payments that were taken again from the journal at the start, those of a snapshot left out.
         unread: observations in the journal that were erased.
         stopped: why nothing is stated any more; empty while it is.
     """

@@ -46,7 +46,15 @@ class State:
     unread: int = 0
 
 
-def restore(journal: Reading, features: FeatureSource, *, scorer: str, remember: int, ahead_us: int) -> State:
+def restore(
+    journal: Reading,
+    features: FeatureSource,
+    *,
+    scorer: str,
+    remember: int,
+    ahead_us: int,
+    begun: tuple[State, int] | None = None,
+) -> State:
     """Bring windows and memory to where the journal stands.
 
     Args:
@@ -55,19 +63,20 @@ def restore(journal: Reading, features: FeatureSource, *, scorer: str, remember:
         scorer: hash of the present scorer, whose observations count.
         remember: payments that are remembered at least.
         ahead_us: how far a payment's time may lie ahead of its statement's, microseconds.
+        begun: a state, and how many entries of the journal it covers; read from the beginning when None.
 
     Raises:
         DamagedError: an observation that cannot be read.
     """
-    state = State(features, Known(remember), Known(remember))
+    state, start = begun or (State(features, Known(remember), Known(remember)), 0)
     stop = journal.size
     bodies = [entry.statement.body for entry in journal.entries(0, stop, kinds=(DISPOSED_KIND,))]
     gone = 1 + max((body["last"] for body in bodies), default=-1)
-    if gone:
+    if gone > start:
         # The entry behind it is there: the last segment is never disposed of, and its time is after all of these.
         state.payments.forget(journal.entry(gone).statement.at + ahead_us)
     waiting: list[Payment] = []
-    for entry in journal.entries(0, stop, kinds=(DECISION_KIND, LABEL_KIND)):
+    for entry in journal.entries(start, stop, kinds=(DECISION_KIND, LABEL_KIND)):
         if entry.statement.kind == LABEL_KIND:
             _take(state, waiting)
             _label(state, journal, entry, scorer)

@@ -23,10 +23,12 @@ from tallystick.apps.fraud.shadow import (
     compare_stated,
     find_scorer,
 )
+from tallystick.apps.fraud.shadow._known import Known, key_of
 from tallystick.apps.fraud.shadow._stating import DECISION_KIND, DISPOSED_KIND, LABEL_KIND
 from tallystick.errors import (
     ConfigurationError,
     ConflictError,
+    DamagedError,
     DataError,
     DisclosureError,
     NotFoundError,
@@ -278,6 +280,70 @@ def test_a_restart_reads_windows_ids_and_labels_from_the_journal(bank: Bank) -> 
         assert [one.score for one in found] == [one.score for one in stated]
         assert shadow.report_label("p3", True, source="customer") == label
         assert bank.journal.size == size
+
+
+def test_a_snapshot_makes_a_start_short_and_changes_nothing_else(bank: Bank, tmp_path: Path) -> None:
+    fields = {"directory": tmp_path / "shadow", "settings": LiveSettings(snapshot_every=4)}
+    whole = CountedWindows()
+    with live(bank, features=whole, **fields) as shadow:
+        stated = [shadow.observe(payment(n), Said(0.5, False)).statement for n in range(9)]
+        label = shadow.report_label("p3", True, source="customer")
+    kept = sorted((tmp_path / "shadow" / V7.hash[:16]).iterdir())
+    assert kept
+    assert not any(b"customer-" in one.read_bytes() for one in kept)
+    # Of another scorer: in a directory of its own.
+    with live(bank, present=SaidScorer("v8"), **fields) as other:
+        assert other.stats().remembered == 0
+    with live(bank) as without:  # one that keeps none goes on in the journal
+        without.observe(payment(20), Said(0.5, False))
+    with live(bank.again(), **fields) as shadow:
+        assert (shadow.stats().taken, shadow.stats().remembered) == (1, 10)
+        assert [shadow.observe(payment(n), Said(0.5, False)).statement for n in range(9)] == stated
+        assert shadow.report_label("p3", True, source="customer") == label
+        after = shadow._state.features
+    again = CountedWindows()
+    with live(bank, features=again):
+        assert again.format_state() == after.format_state()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("damage", ["cut", "bit", "empty"])
+def test_a_damaged_snapshot_costs_a_longer_start_and_no_more(bank: Bank, tmp_path: Path, damage: str) -> None:
+    fields = {"directory": tmp_path / "shadow", "settings": LiveSettings(snapshot_every=1_000)}
+    with live(bank, **fields) as shadow:
+        stated = [shadow.observe(payment(n), Said(0.5, False)).statement for n in range(5)]
+    (path,) = (tmp_path / "shadow" / V7.hash[:16]).iterdir()
+    data = path.read_bytes()
+    path.write_bytes(
+        {"cut": data[:-1], "bit": data[:40] + bytes([data[40] ^ 1]) + data[41:], "empty": b""}[damage]
+    )
+    with live(bank, **fields) as shadow:
+        assert shadow.stats().taken == 5
+        assert shadow.observe(payment(2), Said(0.5, False)).statement == stated[2]
+
+
+def test_a_snapshot_of_other_windows_is_passed_over(bank: Bank, tmp_path: Path) -> None:
+    fields = {"model": _model_of_windows(), "directory": tmp_path / "shadow"}
+    with live(bank, features=Windows(), **fields) as shadow:
+        shadow.observe(payment(1), Said(0.5, False))
+    with live(bank, features=Windows(label_delay_s=86_400), **fields) as shadow:
+        assert shadow.stats().taken == 1
+    with live(bank, features=Windows(), **fields) as shadow:
+        assert (shadow.stats().taken, shadow.stats().remembered) == (0, 1)
+
+
+def test_the_memory_is_read_again_as_it_was_written() -> None:
+    known = Known(2)
+    for n in range(7):
+        known.add(key_of(f"p{n}"), n, n)
+    again = Known.parse_state(known.format_state(), 2)
+    assert again.format_state() == known.format_state()
+    assert again.forgotten_until == known.forgotten_until == 3
+    assert [again.find(key_of(f"p{n}")) for n in range(7)] == [known.find(key_of(f"p{n}")) for n in range(7)]
+    for wrong in (b"", known.format_state()[:-1], known.format_state() + b"x"):
+        with pytest.raises(DamagedError):
+            Known.parse_state(wrong)
+    with pytest.raises(ConfigurationError):
+        Known(0)
 
 
 def test_what_was_forgotten_is_refused_instead_of_stated_twice(bank: Bank) -> None:
