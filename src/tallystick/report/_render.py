@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from tallystick.errors import InputError, MissingExtraError
-from tallystick.report._page import Bar, Course, Report
+from tallystick.report._page import Bar, Course, Forest, Grid, Part, Report, Shares
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -45,6 +45,7 @@ def _template() -> tuple[Template, Any]:
         kind=lambda part: type(part).__name__,
         largest=_largest,
         frame=_frame,
+        laid_out=_laid_out,
         percent=lambda share: f"{share:.0%}",
         fifths=_fifths,
         place=_place,
@@ -53,6 +54,16 @@ def _template() -> tuple[Template, Any]:
         tone=lambda standing, tones: dict(tones).get(standing, "plain"),
     )
     return page.from_string(_file("page.html.j2")), Markup
+
+
+def _laid_out(parts: Sequence[Part]) -> list[tuple[Part, bool]]:
+    """Say of each part whether it takes the whole width: what is wide, and what would stand beside nothing."""
+    wide = [
+        isinstance(part, Forest | Shares) or (isinstance(part, Grid) and len(part.header) > 2)
+        for part in parts
+    ]
+    beside = [False, *(not one for one in wide), False]
+    return [(part, wide[n] or not (beside[n] or beside[n + 2])) for n, part in enumerate(parts)]
 
 
 def _place(value: float, low: float, high: float) -> str:

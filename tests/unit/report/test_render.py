@@ -148,3 +148,16 @@ def test_a_report_without_its_three_figures_and_a_ragged_table_are_refused() -> 
         Report("t", "s", [Figure("1", "a")], [])
     with pytest.raises(InputError):
         Grid("t", ("a", "b"), [("1",)])
+
+
+def test_what_would_stand_beside_nothing_takes_the_whole_width() -> None:
+    points, wide = Points("p", ["x"]), Shares("s", "of", [Share("a", 3, "good")])
+
+    def spans(*parts: Points | Shares) -> list[bool]:
+        page = render(Report("t", "s", [Figure("1", "f", "")] * 3, [Section("h", "", list(parts))], "f"))
+        return [bool(found) for found in re.findall(r'<figure( class="span")?>', page)]
+
+    assert spans(points) == [True]
+    assert spans(points, points) == [False, False]
+    assert spans(wide, points, wide) == [True, True, True]
+    assert spans(points, points, wide, points) == [False, False, True, True]
