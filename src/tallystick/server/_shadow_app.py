@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol
 
 import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 
 from tallystick import __version__
@@ -31,7 +32,7 @@ from ._app import LabelSaid, Statement
 from ._journal_app import _add_errors, _Service
 from ._journal_door import KEY, REQUEST, JournalDoor, Table
 from ._openapi import SCHEMAS
-from ._problems import HttpError, problem
+from ._problems import HttpError, problem, unfitting
 from ._roles import DISCLOSING
 from ._settings import ServerSettings
 
@@ -45,6 +46,7 @@ ONE_LIMIT: Final = 16 * 1024  # bytes of one observation
 BATCH_LIMIT: Final = 1024 * 1024
 LABEL_LIMIT: Final = 16 * 1024
 MAX_DAYS: Final = 3_650
+_OURS: Final = frozenset({"body", "days", "disclose", "genuine_after", *LabelSaid.model_fields})
 _PRIVATE: Final = {"cache-control": "private, no-store"}
 _FIELDS: Final = frozenset({"alert", "payment", "score"})
 _DECIDE: Final = frozenset({"decide"})
@@ -152,6 +154,7 @@ def create_shadow_app(service: ShadowService, settings: ServerSettings) -> FastA
     _add_reading(app, service)
     _add_standing(app, service)
     _add_errors(app)
+    _add_fields(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 
@@ -263,6 +266,14 @@ def _add_standing(app: _ShadowApp, service: ShadowService) -> None:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Figures(app.front, service.shadow))
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+def _add_fields(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def fields(request: Request, error: RequestValidationError) -> Response:
+        """Say which of our fields does not fit; never what was sent."""
+        status, headers, body = problem(unfitting(error.errors(), _OURS), request.scope[REQUEST])
+        return Response(body, status, {name.decode(): value.decode() for name, value in headers})
 
 
 class _Figures:

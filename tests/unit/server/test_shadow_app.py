@@ -158,6 +158,9 @@ def test_labels_and_the_comparison(service: Service) -> None:
         assert service.ask("POST", "/v1/labels", role="operate", json=wrong).status_code == 404
     for bad in ({}, {"fraud": True}, {"payment": "p1", "fraud": 1}, {"payment": "p1", "fraud": True, "x": 1}):
         assert service.ask("POST", "/v1/labels", role="operate", json=bad).status_code == 422
+    vague = service.ask("POST", "/v1/labels", role="operate", json={"payment": "p1", "fraud": "SECRET"})
+    assert "fraud must be true or false" in vague.json()["detail"]
+    assert "SECRET" not in vague.text
     for days in ("0", "-1", "99999", "x", "1e3"):
         assert service.ask("GET", f"/v1/comparison?days={days}", role="audit").status_code == 422
     assert service.ask("GET", "/v1/comparison?genuine_after=1", role="audit").json()["assumed"] == 0

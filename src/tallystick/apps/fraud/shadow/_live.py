@@ -122,6 +122,8 @@ class LiveShadow:
             ahead_us=self._ahead,
             begun=self._keeping.newest(features, remember=settings.remember) if self._keeping else None,
         )
+        if self._keeping is not None:
+            self._keeping.owe(self._state.taken)
         self._labelling = Labelling(
             node.journal, self._record, self._state, find=self.find, scorer=present.hash, clock=clock
         )

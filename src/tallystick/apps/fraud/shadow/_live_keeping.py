@@ -83,6 +83,10 @@ class LiveKeeping:
             return None
         return State(made, payments, labels), found.position
 
+    def owe(self, changes: int) -> None:
+        """Count what had to be read from the journal: the next start should not have to."""
+        self._since += changes
+
     def count(self, changes: int, state: State) -> None:
         """Count what was stated, and write a snapshot when one is due; state and journal must be one."""
         self._since += changes
