@@ -180,6 +180,24 @@ def test_who_comes_meanwhile_shares_the_next_write_and_repeats_follow_the_first(
     assert len(set(stated)) == bank.journal.size == 20
 
 
+def test_many_callers_with_the_same_payments_state_each_once(bank: Bank) -> None:
+    told: list[tuple[str, str, int]] = []
+    with live(bank, settings=LiveSettings(batch=7)) as shadow:
+
+        def bring(first: int) -> None:
+            for n in range(60):
+                one = shadow.observe(payment((first * 13 + n) % 60), Said(0.5, False))
+                told.append((one.payment.id, one.statement, one.score))
+
+        threads = [threading.Thread(target=bring, args=(first,)) for first in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (shadow.stats().observed, shadow.stats().repeats) == (60, 300)
+    assert (len(told), len(set(told)), bank.journal.size) == (360, 60, 60)
+
+
 def test_too_many_are_refused_and_so_is_everything_after_the_end(bank: Bank) -> None:
     slow = Slow(bank)
     shadow = live(slow, settings=LiveSettings(waiting=2))
