@@ -9,6 +9,8 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 from tallystick.apps.fraud.shadow import SaidScorer
 from tallystick.cli._app import run
 from tallystick.models import LinearModel, NumericFeature, Quantiser
+from tallystick.node import Node
 from tallystick.proof import Party, format_json, parse_receipt, system_clock
 
 Said = pytest.CaptureFixture[str]
@@ -131,6 +134,39 @@ def test_a_bank_starts_live_is_killed_goes_on_and_compares(place: Path, capsys: 
     assert "ours, same false alerts" in shown
     assert run(["fraud", "compare", "-w", "bank", "--scorer-name", "another"]) == 1
     assert "no observed decision of this scorer" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_was_answered_before_the_end_is_in_the_journal(place: Path, capsys: Said) -> None:
+    token = as_json(capsys, "fraud", "keys", "add", "--name", "hub", "--role", "decide", "-w", "bank")["key"]
+    answered, others = list[str](), set[int]()
+    with serving(token) as server:
+
+        def bring(first: int) -> None:
+            for number in range(first, 100_000, 4):
+                try:
+                    status, told = server.ask("POST", "/v1/observations", said(number, 500, alert=False))
+                except (OSError, http.client.HTTPException):
+                    return  # it has ended
+                if status == 200:
+                    answered.append(told["statement"])
+                else:
+                    others.add(status)
+
+        threads = [threading.Thread(target=bring, args=(first,)) for first in range(4)]
+        for thread in threads:
+            thread.start()
+        while len(answered) < 40:
+            time.sleep(0.005)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(WAIT_S) == 0
+        for thread in threads:
+            thread.join(WAIT_S)
+    assert others <= {503}  # told to come again, never a fault
+    with Node.open(place / "bank", passphrase="correct horse", read_only=True) as node:
+        stated = [entry.id for entry in node.log(kind="decision.made")]
+    assert set(answered) <= set(stated)
+    assert len(set(stated)) == len(stated)
 
 
 def test_where_nothing_was_observed_it_says_so(place: Path, capsys: Said) -> None:
