@@ -16,7 +16,7 @@ from tallystick.cli._output import Output, utc, write_out
 
 if TYPE_CHECKING:
     from tallystick.apps.fraud.holding import HoldDesk
-    from tallystick.apps.fraud.sharing import Epoch, HoldsReader, ShareSettings, Sharing
+    from tallystick.apps.fraud.sharing import Epoch, HoldsReader, Member, PostedLists, ShareSettings, Sharing
     from tallystick.node import Node
     from tallystick.proof import PinnedParty, Policy
 
@@ -58,6 +58,7 @@ def shared(
         holds=_holds(node, settings),
         counts=counts,
         ahead=lambda: recent_payees(node),
+        board=_board(node, settings),
         joined=lambda epoch: _vote(node, sharing, epoch),
     )
     bounds = ServerSettings(keys=KeysFile(workspace / KEYS_FILE), requests_per_s=PER_SECOND, log=log)
@@ -86,6 +87,16 @@ def hold_desk(node: Node, sharing: Sharing) -> HoldDesk | None:
     from tallystick.apps.fraud.holding import HoldDesk
 
     return HoldDesk(node, sharing.member, sharing.settings.holds.contract)
+
+
+def _board(node: Node, settings: ShareSettings) -> Callable[[Member], PostedLists] | None:
+    """Where the lists' roots are posted, when the file names a contract."""
+    holds = settings.holds
+    if holds is None:
+        return None
+    from tallystick.apps.fraud.holding import HoldDesk
+
+    return lambda member: HoldDesk(node, member, holds.contract)
 
 
 def _vote(node: Node, sharing: Sharing, epoch: Epoch) -> None:

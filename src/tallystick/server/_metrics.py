@@ -120,6 +120,7 @@ def _shared(said: ShareStanding) -> Iterator[Metric]:
         "tallystick_signals_well": ("1 when the last payments' payees were all known", int(said.well)),
         "tallystick_share_epoch": ("number of the epoch in use, 0 for none", said.epoch),
         "tallystick_share_epoch_end_seconds": ("when it ends, POSIX seconds", said.until / 1_000_000),
+        "tallystick_share_list": ("newest list whose root was stated, 0 for none", said.list),
         "tallystick_share_payees": ("payees that anything was said about", said.listed),
         "tallystick_share_round": ("newest round of masked sums that is over", said.round),
         "tallystick_share_undelivered": ("receipts that a member has not taken yet", said.undelivered),
@@ -134,3 +135,9 @@ def _shared(said: ShareStanding) -> Iterator[Metric]:
     for name, is_up in sorted(said.members.items()):
         answers.add_metric([name], int(is_up))
     yield answers
+    lists = GaugeMetricFamily(
+        "tallystick_share_list_differs", "1 when a member's list is another one", labels=["member"]
+    )
+    for name, standing in sorted(said.lists.items()):
+        lists.add_metric([name], int(standing == "differs"))
+    yield lists

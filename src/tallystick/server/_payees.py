@@ -111,6 +111,7 @@ def _add_words(app: FastAPI, sharing: Reporting) -> None:
         return {
             "epoch": said.epoch,
             "held": said.held,
+            "list": {"number": said.list, "members": dict(said.lists)},
             "listed": said.listed,
             "looked": said.looked,
             "members": dict(said.members),

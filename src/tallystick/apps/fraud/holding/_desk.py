@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from tallystick.apps.fraud.sharing import Epoch, Member
+from tallystick.chain import hashed_id
 from tallystick.errors import VerificationError
 
 from ._dealing import open_holding
@@ -47,6 +48,27 @@ class HoldDesk:
                 until=epoch.until,
                 share=epoch.commitments[self._member.id],
             )
+
+    def post_list(self, epoch: int, number: int, root: bytes, entries: int) -> None:
+        """Post the root of the list of reported payees, once.
+
+        Raises:
+            RevertError: another root counts under this number already, or the epoch does not run.
+            TallystickError: as `Holding.post_list`.
+        """
+        with self._lock, open_holding(self._node, self._address) as holding:
+            holding.post_list(epoch, number, root, entries)
+
+    def posted(self, epoch: int, number: int, party: str) -> bytes | None:
+        """Return the root that a member posted; None where it did not.
+
+        Args:
+            epoch: number of the epoch.
+            number: of the list.
+            party: the member's party id.
+        """
+        with self._lock, open_holding(self._node, self._address) as holding:
+            return holding.contract.posted(epoch, number, hashed_id(party))
 
     def hold(self, payee: str, *, decision: str, seconds: int) -> Entry:
         """Ask the other members not to pay a payee.

@@ -36,6 +36,7 @@ from ._held import HeldPayees, HoldsReader
 from ._holding import HoldAfterReport, StatedHold, report_to_hold, stated_holds
 from ._http_link import HttpMemberLink
 from ._limits import Limits
+from ._lists import ListAgreement, ListDesk, ListPlan, PostedLists
 from ._live import LIVE_SIGNALS, LiveSignals
 from ._member import Member, connect, open_epoch, share_in_process
 from ._payees import KEPT_DAYS, ListStatement, PayeeList
@@ -76,7 +77,10 @@ __all__ = [
     "HoldsSettings",
     "HttpMemberLink",
     "Limits",
+    "ListAgreement",
     "ListBoard",
+    "ListDesk",
+    "ListPlan",
     "ListStatement",
     "Listed",
     "LiveSignals",
@@ -87,6 +91,7 @@ __all__ = [
     "MemberLink",
     "PayeeList",
     "Peer",
+    "PostedLists",
     "RemoteLink",
     "ReporterRecord",
     "RiskCounts",

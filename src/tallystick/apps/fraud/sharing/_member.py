@@ -276,17 +276,21 @@ class Member:
         """Say after a review that a payee is innocent; two different members have to."""
         return self._say("payee.removed", {"reason": reason}, token, at, {}, subject=f"payee {token.hex()}")
 
-    def state_list(self, *, at: int | None = None, board: ListBoard | None = None) -> ListStatement:
+    def state_list(
+        self, *, at: int | None = None, number: int | None = None, board: ListBoard | None = None
+    ) -> ListStatement:
         """State the list's root as of a moment, and post it where it can be posted.
 
         Args:
             at: microseconds; now when None.
+            number: of the list, as all members count; the next of this member's own when None.
             board: for instance the contract `Holds`.
         """
-        number = 1 + sum(
-            entry.statement.body["epoch"] == self.tokens.epoch.number
-            for entry in self.bank.journal.entries(kinds=("list.stated",))
-        )
+        if number is None:
+            number = 1 + sum(
+                entry.statement.body["epoch"] == self.tokens.epoch.number
+                for entry in self.bank.journal.entries(kinds=("list.stated",))
+            )
         listed = self.payees.statement(number, at=self._clock() if at is None else at)
         self.bank.record_many([Draft("list.stated", listed.body)])
         if board is not None:

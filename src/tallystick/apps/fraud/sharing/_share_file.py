@@ -27,6 +27,10 @@ every_s = 1.0                   # between two looks at the chain
 start_block = 0                 # the contract's own saves reading what came before
 stale_s = 30.0                  # after so long without one, whether a payee is held counts as unknown
 
+[lists]                         # when the list's root is stated and posted; the same for all members
+every_s = 3600                  # from an epoch's beginning on
+settle_s = 600                  # that a report may come late
+
 [risk]                          # no such table: no rounds of masked sums; the same for all members
 every_days = 1                  # from [epochs] since on
 terminals = "terminals.txt"     # ids that banks share, one a line; "" for payees alone
@@ -62,6 +66,7 @@ from tallystick.errors import ConfigurationError, NotFoundError, StorageError
 from tallystick.proof import Policy
 
 from ._limits import SECOND, Limits
+from ._lists import ListPlan
 from ._payees import KEPT_DAYS
 from ._risk import RiskRule
 from ._rounds import RoundPlan
@@ -81,6 +86,7 @@ _KNOWN: Final[Mapping[str, Mapping[str, tuple[type, ...]]]] = {
         "stale_s": (int, float),
         "start_block": (int,),
     },
+    "lists": {"every_s": (int,), "settle_s": (int,)},
     "risk": {
         "bucket_bits": (int,),
         "every_days": (int,),
@@ -186,6 +192,7 @@ class ShareSettings:
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     holds: HoldsSettings | None = None
     rounds: RoundPlan | None = None
+    lists: ListPlan = ListPlan()  # noqa: RUF009 - frozen
     unknown_action: str = "review"
     unknown_amount: int = 100_000
 
@@ -243,6 +250,7 @@ class ShareSettings:
             **plain,
             limits=Limits(**parts.get("limits", {})),
             holds=HoldsSettings(**parts["holds"]) if "holds" in parts else None,
+            lists=ListPlan(**parts.get("lists", {})),
             rounds=_rounds(parts["risk"], since, beside) if "risk" in parts else None,
             **{f"unknown_{name}": value for name, value in unknown.items()},
         )

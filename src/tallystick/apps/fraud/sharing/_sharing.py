@@ -9,6 +9,7 @@
   when all of them are there and its time has come. Until then payees are unknown; decisions go on.
 - What a member did not take is handed to it again until it does. What this bank said about payees before a restart is
   sent again after it.
+- The root of the list is stated, posted and held against the others' every hour; see `ListDesk`.
 - Nothing here runs in a decision's way: decisions read what is in memory, and wait for tokens as long as `patience_ms`.
 """
 
@@ -18,17 +19,17 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tallystick.errors import NotFoundError, OverloadedError, TallystickError
 from tallystick.proof import Clock, Randomness, format_json, parse_receipt, system_clock
 
 from ._epochs import Epoch
-from ._exchange import MemberLink
 from ._held import HeldPayees, HoldsReader
 from ._http_link import HttpMemberLink
 from ._limits import SECOND
+from ._lists import ListDesk, PostedLists, ServedList
 from ._live import LiveSignals
 from ._member import Member
 from ._payees import PayeeList
@@ -45,6 +46,7 @@ __all__ = ["RemoteLink", "ShareStanding", "Sharing", "format_listed", "links_of"
 AHEAD_US: Final = 3_600 * SECOND  # an epoch is opened so long before it begins
 TEND_EVERY_S: Final = 0.5
 ROUNDS_EVERY_S: Final = 5.0
+LISTS_EVERY_S: Final = 15.0
 SETTLE_EVERY_US: Final = 60 * SECOND
 DELIVER_EVERY_US: Final = 5 * SECOND
 EVALUATING: Final = 2  # look-ups and reports of others that are dealt with at once
@@ -52,7 +54,7 @@ EVALUATE_WAIT_S: Final = 1.0
 JOIN_S: Final = 10.0  # that the background has to end
 
 
-class RemoteLink(MemberLink, Protocol):
+class RemoteLink(ServedList, Protocol):
     """The way to a member of whom more can be read than look-ups need; `HttpMemberLink` is one."""
 
     def opening(self, number: int) -> bytes:
@@ -80,6 +82,8 @@ class ShareStanding:
         undelivered: receipts that a member has not taken yet.
         round: the newest round of masked sums that is held, or will not be any more; 0 for none.
         held: payees that a hold stands on; None where holds are not looked at.
+        list: number of the newest list whose root this bank stated; 0 for none.
+        lists: how the others' roots stand to it: name -> ``same``, ``late``, ``waits`` or ``differs``.
     """
 
     epoch: int
@@ -93,6 +97,8 @@ class ShareStanding:
     undelivered: int
     round: int
     held: int | None
+    list: int = 0
+    lists: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sharing:
@@ -105,6 +111,7 @@ class Sharing:
         ahead: payees that are looked up when an epoch begins or goes on, before they are paid again.
         holds: reads the open holds; None where none are looked at.
         counts: counts the bank's own payments for rounds of masked sums; none are held when None.
+        board: makes what the lists' roots are posted to; they are compared as they are served when None.
         joined: is told of every epoch that is in use, beside the looks at the chain, until it does not raise.
         clock: microseconds; all members' epochs go by it.
         randomness: source of shares, blinding factors and nonces.
@@ -123,6 +130,7 @@ class Sharing:
         holds: HoldsReader | None = None,
         counts: Counts | None = None,
         ahead: Callable[[], Iterable[str]] | None = None,
+        board: Callable[[Member], PostedLists] | None = None,
         joined: Callable[[Epoch], object] | None = None,
         clock: Clock = system_clock,
         randomness: Randomness = os.urandom,
@@ -153,6 +161,9 @@ class Sharing:
                 risks=risks,
                 directory=node.workspace.path / "sharing" / "rounds",
             )
+        self._lists = ListDesk(
+            self.member, self._links, plan=settings.lists, board=board(self.member) if board else None
+        )
         shared = SharedSignals(self.member, risks=risks, patience_s=settings.patience_ms / 1_000)
         self.signals = LiveSignals(shared, self._held)
         self._openings: dict[int, bytes] = {}
@@ -160,7 +171,7 @@ class Sharing:
         self._joined = 0
         self._delivered_at = 0
         self._settled_at, self._trouble = 0, "no epoch is open yet"
-        self._round_trouble = ""
+        self._round_trouble = self._list_trouble = ""
         self._ahead, self._looked_ahead = ahead, 0
         self._tell, self._told = joined, 0
         self._telling_trouble = ""
@@ -185,6 +196,7 @@ class Sharing:
     def start(self) -> None:
         """Begin what goes on in the background."""
         self._go(self._keep_tending, "share-tend")
+        self._go(self._keep_lists, "share-lists")
         if self._rounds is not None:
             self._go(self._keep_rounds, "share-rounds")
         if self._held is not None:
@@ -217,6 +229,16 @@ class Sharing:
         except TallystickError as error:
             self._round_trouble = error.message
         return not self._round_trouble
+
+    def state_lists(self) -> bool:
+        """State, post and compare the list that is due; whether nobody's differs."""
+        if self._joined == 0:
+            return True
+        try:
+            self._list_trouble = self._lists.turn(self._clock())
+        except TallystickError as error:
+            self._list_trouble = f"the list's root: {error.message}"
+        return not self._list_trouble
 
     def look_at_holds(self) -> bool:
         """Look at the chain now, and tell it of an epoch that is new; whether that went well."""
@@ -303,7 +325,7 @@ class Sharing:
         except TallystickError as error:
             trouble = trouble or error.message
         said = (trouble, signals.trouble, self._held.trouble if self._held else "")
-        waiting = (self._telling_trouble, self._round_trouble)
+        waiting = (self._telling_trouble, self._round_trouble, self._list_trouble)
         well = signals.well and not any(said)
         return ShareStanding(
             epoch=epoch.number if epoch else 0,
@@ -317,6 +339,8 @@ class Sharing:
             undelivered=len(self.member.undelivered),
             round=self._rounds.over if self._rounds else 0,
             held=self._held.count if self._held else None,
+            list=self._lists.number,
+            lists={self.member.name_of(one.party): one.standing for one in self._lists.agreements},
         )
 
     def round_part(self, epoch: int, number: int, part: str) -> bytes:
@@ -404,6 +428,10 @@ class Sharing:
         while not self._stopping.wait(ROUNDS_EVERY_S):
             self._safely(self.hold_rounds)
 
+    def _keep_lists(self) -> None:
+        while not self._stopping.wait(LISTS_EVERY_S):
+            self._safely(self.state_lists)
+
     def _keep_looking(self, every_s: float) -> None:
         self._safely(self.look_at_holds)
         while not self._stopping.wait(every_s):
@@ -441,10 +469,11 @@ def links_of(settings: ShareSettings) -> list[HttpMemberLink]:
 
 
 def format_listed(payees: PayeeList, at: int) -> bytes:
-    """Write the list at a moment: tokens, how many reports stand, the root over the entries."""
+    """Write the list at a moment: each payee's entry, and the root over all of them."""
     found = payees.statement(1, at=at)
     entries = [
-        {"reports": one.reports, "since": one.since, "token": one.token.hex()} for one in found.entries
+        {"disputed": one.disputed, "reports": one.reports, "since": one.since, "token": one.token.hex()}
+        for one in found.entries
     ]
     return format_json(
         {
