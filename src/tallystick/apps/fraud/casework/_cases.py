@@ -13,12 +13,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from tallystick.apps.fraud.deciding import ACTIONS
+from tallystick.apps.fraud.deciding import ACTIONS, Action
 from tallystick.decisions import Effect
-from tallystick.errors import AccessDeniedError, DisclosureError, InputError, ModelInputError, NotFoundError
+from tallystick.errors import (
+    AccessDeniedError,
+    ConflictError,
+    DeadlineError,
+    DisclosureError,
+    InputError,
+    ModelInputError,
+    NotFoundError,
+)
 from tallystick.proof import Clock, Draft, Entry, Statement, system_clock
 
 from ._rules import FRAUD, GENUINE, Case
@@ -42,6 +51,7 @@ class Overrides(Protocol):
     """Where decisions are overridden and appealed; `Oversight` is one."""
 
     def effect(self, decision: str) -> Effect: ...
+    def in_force(self, decision: str) -> str: ...
     def override(self, decision: str, *, by: str, to: str, reason: str, note: str = "") -> str: ...
 
 
@@ -206,7 +216,8 @@ class Cases:
 
         Raises:
             AccessDeniedError: the same person again, or somebody appealed.
-            ConflictError: it is settled.
+            ConflictError: it is settled, or its decision was overridden elsewhere.
+            DeadlineError: what the model proposed has lapsed: there is nothing to override.
             InputError: no such outcome, or the hold has lapsed.
             NotFoundError: there is no case.
         """
@@ -217,8 +228,7 @@ class Cases:
             objection = case.objection(_person(by), outcome, now)
             if objection is not None:
                 raise objection
-            if self._oversight.effect(decision) in (Effect.APPEALED, Effect.SUSPENDED):
-                raise AccessDeniedError("an appeal is under way: two persons who review it settle that")
+            _check_effect(self._oversight.effect(decision))
             fields = {"by": by, "outcome": outcome, **({"note": note} if note else {})}
             self._node.record_many([Draft("case.judged", {}, {"decision": [decision]}, fields=fields)])
             case = self.find(decision)
@@ -231,12 +241,15 @@ class Cases:
 
     def settle_missing(self) -> int:
         """State what a crash left unstated after a case was settled; returns how many cases that were."""
+        settled = 0
         with self._lock:
             self._catch_up()
-            due = [case for case in self._cases.values() if any(self._owed(case))]
-            for case in due:
-                self._settle(case, next(iter(case.votes)))
-        return len(due)
+            for case in [case for case in self._cases.values() if any(self._owed(case))]:
+                # It has lapsed since, or somebody appealed: that must not keep a bank from starting.
+                with suppress(AccessDeniedError, DeadlineError):
+                    self._settle(case, next(iter(case.votes)))
+                    settled += 1
+        return settled
 
     def _owed(self, case: Case) -> tuple[bool, bool]:
         """Say whether an override, and a label, have still to follow from how a case was settled."""
@@ -283,6 +296,7 @@ class Cases:
         decision = decisions[0]
         if said.kind == "decision.overridden":
             self._overridden.add(decision)
+            self._see_override(decision)
         elif said.kind == "case.opened":
             self._open(decision, said)
         elif (case := self._cases.get(decision)) is not None:
@@ -293,6 +307,15 @@ class Cases:
             elif by and case.objection(by, sealed.get("outcome", ""), said.at) is None:
                 case.take(by, sealed["outcome"])
 
+    def _see_override(self, decision: str) -> None:
+        case = self._cases.get(decision)
+        # One that breaks the rules of oversight counts for nothing.
+        if case is None or self._oversight.effect(decision) is not Effect.OVERRIDDEN:
+            return
+        with suppress(DisclosureError):
+            to = self._oversight.in_force(decision)
+            case.overridden_to = cast(Action, to) if to in ACTIONS else ""
+
     def _open(self, decision: str, said: Statement) -> None:
         if decision in self._cases:
             return
@@ -302,6 +325,8 @@ class Cases:
         if action in ACTIONS:
             payment = sealed.get("payment", {}).get("id", "")
             self._cases[decision] = Case(decision, payment, action, said.at, said.body["until"])
+            if decision in self._overridden:  # before its case was opened
+                self._see_override(decision)
 
     def _open_sealed(self, statement: str) -> dict[str, Any]:
         try:
@@ -312,6 +337,17 @@ class Cases:
 
 
 _WAITING: Final = ("open", "half judged")
+
+
+def _check_effect(effect: Effect) -> None:
+    """Refuse a word that could not be followed by what it means, before it is stated."""
+    if effect in (Effect.APPEALED, Effect.SUSPENDED):
+        raise AccessDeniedError("an appeal is under way: two persons who review it settle that")
+    if effect is Effect.LAPSED:
+        raise DeadlineError("what was proposed has lapsed: the payment is refused", hint="pay again")
+    if effect is Effect.OVERRIDDEN:
+        hint = "see what is in force; say what the payment was as a label"
+        raise ConflictError("this decision was overridden already", hint=hint)
 
 
 def _person(name: str) -> str:

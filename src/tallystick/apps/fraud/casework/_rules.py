@@ -39,6 +39,7 @@ class Case:
         taken_by: who works on it; empty while nobody does.
         votes: person -> what she says the payment is.
         settled_as: what counts; empty while it is open.
+        overridden_to: what the decision was overridden to, by this case or elsewhere; empty when it was not.
     """
 
     decision: str
@@ -49,6 +50,7 @@ class Case:
     taken_by: str = ""
     votes: dict[str, Outcome] = field(default_factory=dict)
     settled_as: Outcome | Literal[""] = ""
+    overridden_to: Action | Literal[""] = ""
 
     def eyes_for(self, outcome: Outcome) -> int:
         """How many persons have to say so: two where a stopped payment would go."""
@@ -86,14 +88,16 @@ class Case:
 
     def state(self, now: int) -> State:
         """Say how far it is."""
-        if self.settled_as:
+        if self.settled_as or self.overridden_to:
             return "settled"
         if self.action == "hold" and now >= self.until:
             return "lapsed"
         return "half judged" if self.votes else "open"
 
     def in_force(self, now: int) -> Action:
-        """Say what counts for the payment now."""
+        """Say what counts for the payment now; an override is the last word, whoever made it."""
+        if self.overridden_to:
+            return self.overridden_to
         if self.settled_as == GENUINE:
             return "approve"
         if self.settled_as == FRAUD or self.state(now) == "lapsed":

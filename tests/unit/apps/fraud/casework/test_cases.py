@@ -12,7 +12,14 @@ from tallystick.apps.fraud._kinds import KINDS
 from tallystick.apps.fraud.casework import CaseDeadlines, Cases
 from tallystick.apps.fraud.payments import Payment
 from tallystick.decisions import Oversight
-from tallystick.errors import AccessDeniedError, ConflictError, InputError, ModelInputError, NotFoundError
+from tallystick.errors import (
+    AccessDeniedError,
+    ConflictError,
+    DeadlineError,
+    InputError,
+    ModelInputError,
+    NotFoundError,
+)
 from tallystick.proof import STANDARD_KINDS, Draft, Entry, Journal, Party
 
 START = 1_795_459_200_000_000
@@ -171,6 +178,59 @@ def test_a_customers_appeal_takes_the_case_out_of_one_persons_hands(bank: Bank) 
     bank.oversight.appeal(decision, by="customer 1", subject="customer-1")
     with pytest.raises(AccessDeniedError, match="appeal"):
         bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
+
+
+def test_what_lapsed_is_not_judged_and_keeps_nobody_from_starting(bank: Bank) -> None:
+    payment = Payment("payment-1", START - 1, 5_000, "EUR", "customer-1", "merchant-1")
+    body = {"level": "L0", "model": MODEL, "then": "no decision is made", "until": START + HOUR // 2}
+    fields = {"answer": "hold", "payment": payment.record()}
+    decision = bank.record_many([Draft("decision.proposed", body, fields=fields, subject="customer-1")])[0].id
+    bank.cases.open_for([Alerted("hold", decision)])
+    bank.cases.judge(decision, by="reviewer ana", outcome="genuine")
+    bank.now += HOUR * 3 // 4  # the proposal has lapsed, the case's own deadline has not come
+    before = bank.journal.size
+    with pytest.raises(DeadlineError, match="lapsed"):
+        bank.cases.judge(decision, by="reviewer ben", outcome="genuine")
+    assert bank.journal.size == before
+    # As it stands in a journal where it was stated all the same.
+    said = {"by": "reviewer ben", "outcome": "genuine"}
+    bank.record_many([Draft("case.judged", {}, {"decision": [decision]}, fields=said)])
+    bank.restart()
+    assert bank.cases.settle_missing() == 0
+
+
+def test_an_appeal_after_a_crash_keeps_nobody_from_starting(bank: Bank) -> None:
+    decision = bank.alert("hold")
+    for by in ("reviewer ana", "reviewer ben"):
+        said = {"by": by, "outcome": "genuine"}
+        bank.record_many([Draft("case.judged", {}, {"decision": [decision]}, fields=said)])
+    bank.restart()
+    bank.oversight.appeal(decision, by="customer 1")
+    assert bank.cases.settle_missing() == 0
+
+
+@pytest.mark.parametrize("action", ["hold", "decline"])
+def test_what_an_appeal_settled_is_what_its_case_says(bank: Bank, action: str) -> None:
+    decision = bank.alert(action)
+    bank.oversight.appeal(decision, by="customer 1")
+    for by in ("reviewer ana", "reviewer ben"):
+        bank.oversight.review(decision, by=by, to="approve")
+    bank.now += HOUR
+    case = bank.cases.find(decision)
+    assert (case.state(bank.now), case.in_force(bank.now)) == ("settled", bank.oversight.in_force(decision))
+    assert bank.cases.queue() == []
+    with pytest.raises((ConflictError, InputError)):
+        bank.cases.judge(decision, by="reviewer eve", outcome="fraud")
+    bank.restart()
+    assert bank.cases.find(decision).in_force(bank.now) == "approve"
+
+
+def test_what_one_person_overrode_elsewhere_is_not_released_by_the_case(bank: Bank) -> None:
+    decision = bank.alert("hold")
+    bank.oversight.override(decision, by="reviewer ana", to="decline", reason="called the customer")
+    with pytest.raises(ConflictError, match="overridden"):
+        bank.cases.judge(decision, by="reviewer ben", outcome="genuine")
+    assert bank.cases.find(decision).in_force(bank.now) == "decline"
 
 
 def test_a_restart_computes_the_same_cases(bank: Bank) -> None:
