@@ -15,9 +15,9 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from tallystick.apps.fraud.deciding import ACTIONS, Action
+from tallystick.apps.fraud.deciding import ACTIONS
 from tallystick.decisions import Effect
 from tallystick.errors import (
     AccessDeniedError,
@@ -314,7 +314,7 @@ class Cases:
             return
         with suppress(DisclosureError):
             to = self._oversight.in_force(decision)
-            case.overridden_to = cast(Action, to) if to in ACTIONS else ""
+            case.overridden_to = to if to in ACTIONS else ""
 
     def _open(self, decision: str, said: Statement) -> None:
         if decision in self._cases:
