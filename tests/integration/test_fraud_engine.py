@@ -89,6 +89,26 @@ def test_a_snapshot_is_only_a_shortcut(bank: Bank) -> None:
         assert engine.decide(payment(5)).repeat
 
 
+def test_a_snapshot_of_windows_with_other_terms_is_not_taken(bank: Bank) -> None:
+    snapshots = bank.directory / "snapshots"
+
+    class Windows(CountedWindows):
+        terms = (0, 7)
+
+    class Others(CountedWindows):
+        terms = (0, 9)
+        parse_state = Windows.parse_state  # what was kept tells its own terms
+
+    with bank.engine(features=Windows(), directory=snapshots) as engine:
+        engine.decide_many([payment(number) for number in range(20)])
+    with bank.again().engine(features=Windows(), directory=snapshots) as engine:
+        assert engine.stats().restored.startswith("from a snapshot of")
+    with bank.again().engine(features=Others(), directory=snapshots) as engine:
+        assert engine.stats().restored == (
+            "from the journal, 20 payments taken again; 1 snapshots were thrown away"
+        )
+
+
 def test_a_snapshot_of_another_journal_is_not_taken(bank: Bank, tmp_path: Path) -> None:
     snapshots = tmp_path / "snapshots"
     with bank.engine(directory=snapshots) as engine:

@@ -152,6 +152,17 @@ def test_alerts_whose_case_a_crash_kept_back_get_it_at_the_next_start(tmp_path: 
         assert len(bank.serving.cases.queue()) == 2
 
 
+def test_alerts_of_a_scorer_that_was_only_observed_open_no_case(tmp_path: Path) -> None:
+    from tallystick.proof import Draft
+
+    with running(tmp_path) as bank:
+        observed = {"answer": "review", "payment": made_payment(1).record(), "score": "0.9"}
+        bank.node.record_many([Draft("decision.made", {"level": "L0", "model": "ab" * 32}, fields=observed)])
+        lost = bank.serving.engine.decide(made_payment(2, amount=LARGE))
+    with running(tmp_path) as bank:
+        assert [case.decision for case in bank.serving.cases.queue()] == [lost.statement]
+
+
 def test_an_appeal_reaches_oversight(tmp_path: Path) -> None:
     with running(tmp_path) as bank:
         statement = bank.pay(1, LARGE)["statement"]

@@ -16,13 +16,15 @@ from tallystick.apps.fraud.serving import FraudSettings, Serving, with_shared_ru
 from tallystick.apps.fraud.sharing import (
     EpochPlan,
     HoldsSettings,
+    ListDesk,
+    ListPlan,
     LocalLink,
     Peer,
     ShareSettings,
     Sharing,
 )
 from tallystick.chain import Account, Outbox
-from tallystick.errors import NotFoundError, VerificationError
+from tallystick.errors import NotFoundError, RevertError, VerificationError
 from tallystick.node import CardFile, Consortium, make_policy
 from tallystick.proof import STANDARD_KINDS
 
@@ -40,6 +42,9 @@ class Here(LocalLink):
 
     def opening(self, number: int) -> bytes:
         return self._sharing.opening(number)
+
+    def listed(self, epoch: int, *, at: int) -> bytes:
+        return self._sharing.listed(epoch, at=at)
 
 
 class Made:
@@ -146,6 +151,45 @@ def test_a_hold_of_one_bank_stops_a_payment_at_another_until_it_is_released(made
     assert made.pay(4).action == "approve"
     with pytest.raises(NotFoundError):
         made.desks[2].release(MULE)
+
+
+def test_roots_of_the_list_stand_on_the_chain_side_by_side_and_who_posts_another_is_named(made: Made) -> None:
+    def turns() -> list[str]:
+        return [desk.turn(made.clock()) for desk in lists]
+
+    plan = ListPlan(every_s=3_600, settle_s=600)
+    lists = [
+        ListDesk(sharing.member, sharing._links, plan=plan, board=desk)  # type: ignore[arg-type]
+        for sharing, desk in zip(made.sharings, made.desks, strict=True)
+    ]
+    for customer in ("c-1", "c-2"):
+        made.sharings[0].member.report(MULE, customer=customer)
+    made.now += 3_600_000_000 + 601_000_000
+    assert turns() == ["", "", ""]
+    assert turns() == ["", "", ""]
+    assert [[one.standing for one in desk.agreements] for desk in lists] == [["same", "same"]] * 3
+    contract = Holds(made.consortium.chain, made.holds)
+    counted = contract.list_root(1)
+    assert counted is not None
+    assert (counted.number, counted.entries) == (lists[0].number, 1)
+    assert counted.votes >= 2
+
+    made.sharings[2].member.payees._words.clear()
+    made.now += 3_600_000_000
+    lists[2].turn(made.clock())
+    for desk in lists[:2]:
+        desk.turn(made.clock())
+    assert "Bank C has another list" in lists[0].turn(made.clock())
+    assert "0 payees only there, 1 only here" in lists[1].turn(made.clock())
+    counted = contract.list_root(1)
+    assert counted is not None
+    assert counted.root == made.sharings[0].member.payees.statement(1, at=made.now).root
+
+    made.now += 3_600_000_000
+    for desk in lists[:2]:
+        desk.turn(made.clock())
+    with pytest.raises(RevertError, match="number of the list"):
+        lists[2].turn(made.clock())  # the others' counts already
 
 
 def test_a_hold_ends_by_itself_whether_or_not_the_chain_is_looked_at(made: Made) -> None:

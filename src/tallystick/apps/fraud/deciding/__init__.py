@@ -11,9 +11,11 @@ from ._policy import DecisionPolicy
 from ._recording import Audit
 from ._reference import Reference
 from ._replay import Replayed, replay, replay_sealed
+from ._restoring import has_terms_of, is_ours
 from ._rules import Condition, PaymentRule, RuleBook, default_rules, parse_rules
 from ._sealed import DECISION_KINDS, decided_of, payment_of, unpacked
 from ._settings import EngineSettings
+from ._snapshots import Snapshot, Snapshots
 from ._stats import EngineStats
 
 __all__ = [
@@ -37,8 +39,12 @@ __all__ = [
     "Reference",
     "Replayed",
     "RuleBook",
+    "Snapshot",
+    "Snapshots",
     "decided_of",
     "default_rules",
+    "has_terms_of",
+    "is_ours",
     "outcome",
     "parse_rules",
     "payment_of",

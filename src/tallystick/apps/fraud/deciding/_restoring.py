@@ -16,7 +16,13 @@ from typing import Any, Final, Protocol
 
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.apps.fraud.payments import Label, Payment
-from tallystick.errors import DisclosureError, DisposedError, NotFoundError, TallystickError
+from tallystick.errors import (
+    ConfigurationError,
+    DisclosureError,
+    DisposedError,
+    NotFoundError,
+    TallystickError,
+)
 from tallystick.proof import Entry
 
 from ._remembered import Remembered, payment_key
@@ -93,6 +99,8 @@ def restore(
     if found is not None:
         try:
             made = parse_features(features)(found.features)
+            if not has_terms_of(made, features):
+                raise ConfigurationError("this snapshot's windows are of other terms")
             state = State(made, Remembered.parse_state(found.remembered, remember), snapshot=found.position)
         except (TallystickError, ValueError, IndexError, KeyError) as _damaged:
             found, thrown = None, thrown + 1
@@ -123,6 +131,11 @@ def parse_features(features: FeatureSource) -> Callable[[bytes], FeatureSource]:
 def keeps_state(features: FeatureSource) -> bool:
     """Say whether features keep their state in this process, so that it has to be brought back."""
     return hasattr(features, "format_state")
+
+
+def has_terms_of(made: FeatureSource, wanted: FeatureSource) -> bool:
+    """Say whether windows that were kept count by the terms and limits that are wanted now."""
+    return all(getattr(made, name, None) == getattr(wanted, name, None) for name in ("terms", "limits"))
 
 
 def is_ours(entry: Entry) -> bool:

@@ -26,6 +26,7 @@ from tallystick.apps.fraud.deciding import (
     Engine,
     Reference,
     default_rules,
+    is_ours,
 )
 from tallystick.apps.fraud.features import FeatureSource, Signals
 from tallystick.errors import NotFoundError, TallystickError
@@ -200,6 +201,10 @@ class Serving:
             last = max(journal.index(decision) for decision in entry.statement.links["decision"])
         alerts = []
         for entry in journal.entries(max(0, last - OVERLAP), kinds=DECISION_KINDS):
+            if not is_ours(
+                entry
+            ):  # of a present scorer that is only observed: its alerts are its own people's
+                continue
             try:
                 content = journal.payload(entry.id)
             except TallystickError:  # it was erased: there is nothing left to judge

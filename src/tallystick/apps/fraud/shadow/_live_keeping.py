@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tallystick.apps.fraud.deciding._snapshots import Snapshot, Snapshots
+from tallystick.apps.fraud.deciding import Snapshot, Snapshots, has_terms_of
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.errors import StorageError, TallystickError
 from tallystick.proof import Party, Secret
@@ -72,9 +72,7 @@ class LiveKeeping:
             return None
         try:
             made = parse(found.features)
-            if any(
-                getattr(made, name, None) != getattr(features, name, None) for name in ("terms", "limits")
-            ):
+            if not has_terms_of(made, features):
                 return None
             size = int.from_bytes(found.remembered[:_HEAD], "big")
             payments = Known.parse_state(found.remembered[_HEAD : _HEAD + size], remember)
