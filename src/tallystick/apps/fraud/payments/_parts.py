@@ -91,6 +91,7 @@ class _Building:
             above = self._open[-1]
             # The blanks that indent parts must not add up to a text that is too long.
             above.text = above.text.strip()
+            _check_unmixed(above)
             above.parts.append(part)
         else:
             self.top = part
@@ -105,9 +106,17 @@ class _Building:
     def end(self, _tag: str) -> None:
         part = self._open.pop()
         part.text = part.text.strip()
+        if part.parts:
+            _check_unmixed(part)
 
     def close(self) -> Part | None:
         return self.top
+
+
+def _check_unmixed(part: Part) -> None:
+    """Refuse a text around parts: of ``1<x/>2`` one reader makes 12, another one 1."""
+    if part.text:
+        raise PaymentError("a part must have a text or parts inside, not both")
 
 
 def read_xml(data: bytes) -> Part:

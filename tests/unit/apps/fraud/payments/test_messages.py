@@ -265,6 +265,13 @@ def test_times_that_do_not_exist_are_refused(text: object) -> None:
         parse_time(text)
 
 
+@pytest.mark.parametrize("amount", ["1<x/>2", "<x/>100.00", "100.00<x/>", "<x>1</x> 2"])
+def test_a_text_around_parts_is_refused(amount: str) -> None:
+    # One reader makes 12 of the first, another one 1.
+    with pytest.raises(PaymentError, match="not both"):
+        parse_payment(PACS008.replace("100.00", amount).encode(), "application/xml")
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
