@@ -48,6 +48,7 @@ class Running:
                 self.serving.standing,
                 cases=self.serving.cases,
                 appeals=self.serving,
+                effects=node.oversight,
                 decided=self.serving.decided,
             ),
             ServerSettings(keys=keys),
@@ -150,6 +151,20 @@ def test_alerts_whose_case_a_crash_kept_back_get_it_at_the_next_start(tmp_path: 
     with running(tmp_path) as bank:
         assert lost.statement in {case.decision for case in bank.serving.cases.queue()}
         assert len(bank.serving.cases.queue()) == 2
+
+
+def test_what_is_in_force_follows_what_people_did_beside_the_cases(tmp_path: Path) -> None:
+    with running(tmp_path) as bank:
+        approved, held = bank.pay(1)["statement"], bank.pay(2, LARGE)["statement"]
+        oversight = bank.node.oversight
+        oversight.override(approved, by="ana", to="decline", reason="stolen phone")
+        assert bank.ask("GET", "/v1/payments/p1").json()["in_force"] == "decline"
+        oversight.appeal(held, by="customer")
+        assert bank.ask("GET", "/v1/payments/p2").json()["in_force"] == "hold"
+        late = oversight._clock() + 60 * 86_400_000_000
+        oversight._clock = lambda: late
+        told = bank.ask("GET", "/v1/payments/p2").json()
+        assert (told["action"], told["in_force"]) == ("hold", "suspended")
 
 
 def test_alerts_of_a_scorer_that_was_only_observed_open_no_case(tmp_path: Path) -> None:

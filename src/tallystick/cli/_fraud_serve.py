@@ -131,6 +131,7 @@ def _make_app(serving: Serving, node: Node, bounds: ServerSettings, sharing: Sha
         standing,
         cases=serving.cases,
         appeals=serving,
+        effects=node.oversight,
         decided=serving.decided,
     )
     app = add_control(create_app(service, bounds), node.oversight)

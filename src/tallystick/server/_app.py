@@ -218,9 +218,16 @@ def _add_cases(app: FastAPI) -> None:
 
 
 def _in_force(service: FraudService, decision: Decision) -> str:
+    """Say what counts now; ``suspended`` and ``lapsed`` where people took too long and nobody may act."""
+    effects = service.effects if decision.statement else None
+    effect = "" if effects is None else effects.effect(decision.statement)
+    if effect in ("suspended", "lapsed"):
+        return str(effect)
     if service.cases is not None:
         with suppress(NotFoundError):  # no alert, so nobody had to look at it
             return service.cases.find(decision.statement).in_force(time.time_ns() // 1_000)
+    if effects is not None and effect == "overridden":
+        return effects.in_force(decision.statement)
     return decision.action
 
 

@@ -40,6 +40,13 @@ class Appeals(Protocol):
     def appeal(self, decision: str, *, by: str, grounds: str = "", subject: str = "") -> str: ...
 
 
+class Effects(Protocol):
+    """Who knows what a decision is worth now; `Oversight` is one."""
+
+    def effect(self, decision: str) -> str: ...
+    def in_force(self, decision: str) -> str: ...
+
+
 class Receipts(Protocol):
     """Who hands out receipts; a `Node` is one."""
 
@@ -56,6 +63,7 @@ class FraudService:
         standing: says how it stands; called for every look at ``/metrics`` and ``/health``, must be quick.
         cases: where alerts are settled; None where there are none.
         appeals: where decisions are appealed; None where that is done elsewhere.
+        effects: what people did with decisions beside the cases; nothing when None.
         decided: is told of every new decision, in the event loop: must be quick; nobody when None.
         close: drains what waits and makes it durable; called once, after the last answer.
     """
@@ -65,5 +73,6 @@ class FraudService:
     standing: Callable[[], Standing]
     cases: CaseDesk | None = None
     appeals: Appeals | None = None
+    effects: Effects | None = None
     decided: Callable[[Decision], object] | None = None
     close: Callable[[], object] | None = None
