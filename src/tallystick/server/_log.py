@@ -6,6 +6,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -74,4 +75,6 @@ class RequestLog:
             self._flusher = None
         if self._write is not None and self._lines:
             lines, self._lines = self._lines, []
-            self._write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+            # A log that cannot be written must keep neither answers nor the end of the service from anybody.
+            with suppress(OSError):
+                self._write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
