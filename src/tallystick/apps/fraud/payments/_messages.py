@@ -127,7 +127,20 @@ def parse_message(data: bytes, *, form: str) -> PaymentMessage:
         except PaymentError as error:
             raise PaymentError(f"transaction {place}: {error.message}", hint=error.hint) from None
         references.append(reference)
+    _check_apart(payments)
     return PaymentMessage(name, identity, tuple(payments), tuple(references))
+
+
+def _check_apart(payments: list[Payment]) -> None:
+    """Refuse transactions that share an id: the second would be taken for the first one again, and go undecided."""
+    places: dict[str, int] = {}
+    for place, payment in enumerate(payments, start=1):
+        first = places.setdefault(payment.id, place)
+        if first != place:
+            raise PaymentError(
+                f"transactions {first} and {place} of a message must not have one id",
+                hint="give each its own EndToEndId, or a UETR",
+            )
 
 
 def find_body(top: Part, names: tuple[str, ...]) -> Part:

@@ -265,6 +265,18 @@ def test_times_that_do_not_exist_are_refused(text: object) -> None:
         parse_time(text)
 
 
+@pytest.mark.parametrize("amount", ["100.00", "7.50"])
+def test_two_transactions_of_a_message_that_share_an_id_are_refused_before_anything_is_decided(
+    amount: str,
+) -> None:
+    start, end = PACS008.index("<CdtTrfTxInf>"), PACS008.index("</CdtTrfTxInf>") + len("</CdtTrfTxInf>")
+    first = PACS008[start:end]
+    second = first.replace("100.00", amount)
+    message = PACS008[:start] + first + second + PACS008[end:]
+    with pytest.raises(PaymentError, match="transactions 1 and 2"):
+        parse_payment(message.replace("<NbOfTxs>2", "<NbOfTxs>3").encode(), "application/xml")
+
+
 @pytest.mark.parametrize("amount", ["1<x/>2", "<x/>100.00", "100.00<x/>", "<x>1</x> 2"])
 def test_a_text_around_parts_is_refused(amount: str) -> None:
     # One reader makes 12 of the first, another one 1.
