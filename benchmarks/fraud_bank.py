@@ -78,6 +78,9 @@ def make_bank(directory: Path, *, history: int = HISTORY, later: int = LATER) ->
     ]
     lines += [
         "",
+        "[engine]",
+        'times = "named"',
+        "",
         "[policy]",
         *(f"{name} = {value}" for name, value in policy.record().items() if type(value) is int),
     ]

@@ -69,7 +69,14 @@ def make_trade(count: int, *, history: int = HISTORY) -> Trade:
 def open_engine(directory: Path, trade: Trade, *, statements: bool = True) -> tuple[Node, Engine]:
     """Open a node and an engine whose windows hold the history."""
     from tallystick.apps.fraud import APP
-    from tallystick.apps.fraud.deciding import Audit, Detector, Detectors, Engine, default_rules
+    from tallystick.apps.fraud.deciding import (
+        Audit,
+        Detector,
+        Detectors,
+        Engine,
+        EngineSettings,
+        default_rules,
+    )
     from tallystick.apps.fraud.features import Windows
     from tallystick.node import Node
     from tallystick.proof import STANDARD_KINDS
@@ -87,6 +94,7 @@ def open_engine(directory: Path, trade: Trade, *, statements: bool = True) -> tu
         policy=trade.policy,
         rules=default_rules(windows.names),
         oversight=node.oversight,
+        settings=EngineSettings(times="named"),  # a history is played
         audit=Audit.ON if statements else Audit.OFF_FOR_MEASURING,
     )
     return node, engine

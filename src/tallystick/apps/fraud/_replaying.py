@@ -37,7 +37,7 @@ from ._together import Together
 __all__ = ["Replay", "Replayed", "Reviewed"]
 
 CHUNK: Final = 36  # payments that are on their way at once, over all banks
-SETTINGS: Final = EngineSettings(snapshot_every=0)
+SETTINGS: Final = EngineSettings(snapshot_every=0, times="named")  # a history is played
 DEADLINES: Final = CaseDeadlines(hold_s=4 * 3_600, review_s=5 * 86_400)
 EDGES_MS: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
 

@@ -183,6 +183,14 @@ class Admission:
             raise NotFoundError("this statement is no decision on a payment")
         return payment_of(_sealed(self._journal, entry)), entry.id
 
+    def sealed(self, statement: str) -> dict[str, Any]:
+        """Return what is sealed in a decision.
+
+        Raises:
+            DisclosureError: it was erased.
+        """
+        return _sealed(self._journal, self._journal.entry(statement))
+
     def decided(self, items: Sequence[Item], indexes: Sequence[int]) -> None:
         """Remember payments whose statements are durable; nobody follows them any more."""
         with self.lock:

@@ -42,6 +42,7 @@ from ._judging import Judging
 from ._keeping import Keeping
 from ._labelling import Labelling
 from ._line import Line
+from ._placing import placed_all
 from ._policy import DecisionPolicy
 from ._reasons import feature_words
 from ._recording import Audit, Recording
@@ -129,15 +130,18 @@ class Engine:
             remember=settings.remember,
             snapshots=snapshots,
             ahead_s=settings.ahead_s,
+            times=settings.times,
         )
+        self._times = settings.times
         self._links = self._state_rules(permit)
         self._counters = Counters()
         self._admission = Admission(
             self._state, self._journal, ahead_s=settings.ahead_s, counters=self._counters
         )
         self._labelling = Labelling(
-            node, self._state, self._admission, self._counters, clock=clock, ahead_s=settings.ahead_s
-        )
+            node, self._state, self._admission, self._counters, clock=clock, ahead_s=settings.ahead_s,
+            times=settings.times,
+        )  # fmt: skip
         champion = models.champion
         if drift is None and champion is not None:
             kept = None if directory is None else directory / DRIFT_FILE
@@ -379,14 +383,15 @@ class Engine:
             return None
         payments = [item.payment for item in fresh]
         try:
-            signals = None if self._signals is None else self._signals.look(payments)
+            counted = placed_all(payments, [item.received_at for item in fresh], self._times)
+            signals = None if self._signals is None else self._signals.look(counted)
         except TallystickError as error:
             # Nothing was taken yet: these payments may come again.
             self._admission.release(fresh)
             self._refuse(fresh, error)
             return None
         # From here on the windows hold these payments: whatever fails now stops the engine.
-        numbers = _joined(self._state.features.take(payments), signals)
+        numbers = _joined(self._state.features.take(counted), signals)
         verdicts, inputs, scores = self._judging.judge(payments, numbers, control)
         self._keeping.count(len(fresh))
         drafts = (

@@ -10,6 +10,7 @@ from tallystick.errors import NotFoundError, PaymentError, TallystickError
 from tallystick.proof import Clock, Draft, Entry
 
 from ._batches import Admission, LabelAsk
+from ._placing import Times, placed_label
 from ._remembered import payment_key
 from ._restoring import LABEL_KIND, State
 from ._stats import Counters
@@ -32,6 +33,7 @@ class Labelling:
         admission: finds payments and their decisions.
         counters: counts labels.
         clock: microseconds since the epoch.
+        times: see `EngineSettings`.
         ahead_s: how far a label may be ahead of the clock, seconds.
     """
 
@@ -44,9 +46,10 @@ class Labelling:
         *,
         clock: Clock,
         ahead_s: int,
+        times: Times,
     ) -> None:
         self._node, self._state, self._admission, self._counters = node, state, admission, counters
-        self._clock, self._ahead = clock, ahead_s * _SECOND
+        self._clock, self._ahead, self._times = clock, ahead_s * _SECOND, times
 
     def learn(self, ask: LabelAsk) -> int:
         """State a label, learn it and tell who asked; no batch may be on its way.
@@ -84,8 +87,9 @@ class Labelling:
         payment = label.payment
         fields = {"fraud": label.fraud, "known_at": label.known_at, "payment": payment.id, "source": source}
         draft = Draft(LABEL_KIND, {}, {"decision": [decision]}, fields=fields, subject=payment.customer)
+        learned = placed_label(label, self._admission.sealed(decision), self._times)
         entry = self._node.record_many([draft])[0]
-        self._state.features.learn([label])
+        self._state.features.learn([learned])
         self._state.labels[payment_key(payment.id)] = (label.fraud, entry.id)
         self._counters.labels += 1
         return entry.id

@@ -25,6 +25,7 @@ from tallystick.errors import (
 )
 from tallystick.proof import Entry
 
+from ._placing import Times, placed, placed_label
 from ._remembered import Remembered, payment_key
 from ._sealed import DECISION_KINDS, payment_of
 from ._snapshots import Snapshot, Snapshots
@@ -81,6 +82,7 @@ def restore(
     remember: int,
     snapshots: Snapshots | None = None,
     ahead_s: int = 300,
+    times: Times = "named",
 ) -> State:
     """Bring the state back.
 
@@ -90,6 +92,7 @@ def restore(
         remember: see `Remembered`.
         snapshots: where snapshots are; the journal alone when None.
         ahead_s: seconds that a payment's time may have lain ahead of its statement's.
+        times: see `EngineSettings`; as the decisions were made with.
 
     Raises:
         DamagedError: a statement of the journal is not what was signed.
@@ -104,7 +107,7 @@ def restore(
             state = State(made, Remembered.parse_state(found.remembered, remember), snapshot=found.position)
         except (TallystickError, ValueError, IndexError, KeyError) as _damaged:
             found, thrown = None, thrown + 1
-    reading = _Reading(journal, state, ahead_us=ahead_s * 1_000_000)
+    reading = _Reading(journal, state, ahead_us=ahead_s * 1_000_000, times=times)
     # Labels and withheld decisions are few: they are read from the beginning, the windows from the snapshot on.
     reading.rare(0, state.snapshot)
     reading.all_since(state.snapshot)
@@ -151,8 +154,8 @@ def _fits(snapshot: Snapshot, journal: Records) -> bool:
 class _Reading:
     """One pass over the journal."""
 
-    def __init__(self, journal: Records, state: State, *, ahead_us: int) -> None:
-        self._journal, self._state, self._ahead_us = journal, state, ahead_us
+    def __init__(self, journal: Records, state: State, *, ahead_us: int, times: Times) -> None:
+        self._journal, self._state, self._ahead_us, self._times = journal, state, ahead_us, times
         self._waiting: list[Payment] = []
         self._shared = not keeps_state(state.features)
         self.taken = self.unread = self.gone = 0
@@ -186,7 +189,7 @@ class _Reading:
             return
         payment = payment_of(sealed)
         self._state.remembered.add(payment_key(payment.id), entry.index, payment.at)
-        self._waiting.append(payment)
+        self._waiting.append(placed(payment, sealed.get("received_at"), self._times))
         if len(self._waiting) >= _CHUNK:
             self._take()
 
@@ -205,7 +208,8 @@ class _Reading:
         decisions = entry.statement.links.get("decision", [])
         decided = self._decided(decisions[0]) if learn and decisions else None
         if decided is not None:
-            self._state.features.learn([Label(payment_of(decided), fraud, sealed["known_at"])])
+            label = Label(payment_of(decided), fraud, sealed["known_at"])
+            self._state.features.learn([placed_label(label, decided, self._times)])
 
     def _withheld(self, entry: Entry) -> None:
         for decision in entry.statement.links.get("decision", ()):
