@@ -178,6 +178,23 @@ def test_alerts_of_a_scorer_that_was_only_observed_open_no_case(tmp_path: Path) 
         assert [case.decision for case in bank.serving.cases.queue()] == [lost.statement]
 
 
+def test_an_appealed_hold_is_reviewed_by_two_while_the_service_runs(tmp_path: Path) -> None:
+    with running(tmp_path) as bank:
+        held = bank.pay(1, LARGE)["statement"]
+        bank.ask("POST", "/v1/appeals", json={"decision": held, "grounds": "it was me"})
+        [waiting] = bank.ask("GET", "/v1/appeals", role="review").json()["appeals"]
+        assert (waiting["decision"], waiting["heard"]) == (held, 0)
+        path, said = f"/v1/appeals/{held}/review", {"to": "approve", "note": "she called"}
+        assert bank.ask("POST", path, json=said).status_code == 403  # who decides does not review
+        assert bank.ask("POST", path, role="review", json=said).status_code == 200
+        assert bank.ask("POST", path, role="review", json=said).status_code == 403  # the same person
+        assert bank.ask("GET", "/v1/payments/p1").json()["in_force"] == "hold"
+        assert bank.ask("POST", path, role="ben", json=said).status_code == 200
+        assert bank.ask("GET", "/v1/payments/p1").json()["in_force"] == "approve"
+        assert bank.ask("GET", "/v1/appeals", role="review").json()["appeals"] == []
+        assert bank.ask("POST", path, role="ben", json={"to": "hold"}).status_code == 422
+
+
 def test_an_appeal_reaches_oversight(tmp_path: Path) -> None:
     with running(tmp_path) as bank:
         statement = bank.pay(1, LARGE)["statement"]

@@ -33,7 +33,7 @@ from ._keys import ApiKey
 from ._openapi import add_decisions, describe
 from ._problems import HttpError, problem, unfitting
 from ._roles import DISCLOSING
-from ._service import CaseDesk, FraudService
+from ._service import Appeals, CaseDesk, FraudService
 from ._settings import ServerSettings
 
 __all__ = ["create_app"]
@@ -72,6 +72,13 @@ class AppealSaid(_Said):
 
     decision: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     grounds: Text = ""
+
+
+class ReviewSaid(_Said):
+    """What a person says of an appealed decision: that it was right, or what should count instead."""
+
+    to: Literal["upheld", "approve", "decline"]
+    note: Text = ""
 
 
 class _Service(FastAPI):
@@ -277,12 +284,31 @@ def _add_feedback(app: FastAPI, service: FraudService) -> None:
         others = len(report.statuses) - len(frauds)
         return {"others": others, "reported": known, "unknown": len(frauds) - known}
 
+    def desk() -> Appeals:
+        if service.appeals is None:
+            raise NotFoundError("appeals are not taken here")
+        return service.appeals
+
     @app.post("/v1/appeals", tags=["feedback"])
     def appeal(said: AppealSaid, key: Key) -> dict[str, Any]:
         """Object to a decision; two persons look at it again within the deadline, or it is suspended."""
-        if service.appeals is None:
-            raise NotFoundError("appeals are not taken here")
-        return {"statement": service.appeals.appeal(said.decision, by=key.name, grounds=said.grounds)}
+        return {"statement": desk().appeal(said.decision, by=key.name, grounds=said.grounds)}
+
+    @app.get("/v1/appeals", tags=["feedback"])
+    def list_appeals() -> dict[str, Any]:
+        """List decisions that were appealed and wait for two persons, the most urgent first."""
+        return {
+            "appeals": [
+                {"decision": one.decision, "heard": one.heard, "until": one.until}
+                for one in desk().appealed()
+            ]
+        }
+
+    @app.post("/v1/appeals/{decision}/review", tags=["feedback"])
+    def review(decision: Statement, said: ReviewSaid, key: Key) -> dict[str, Any]:
+        """Look at an appealed decision again; the second person who says the same settles it."""
+        to = "" if said.to == "upheld" else said.to
+        return {"statement": desk().review(decision, by=key.name, to=to, note=said.note)}
 
 
 def _add_standing(app: _Service, service: FraudService) -> None:
@@ -353,5 +379,5 @@ def _add_errors(app: FastAPI) -> None:
 
 _OURS = frozenset(
     {"body", "path", "query", "disclose", "limit", "payment", "settled", "statement", "decision"}
-    | set(Judgement.model_fields) | set(LabelSaid.model_fields) | set(AppealSaid.model_fields)
+    | set(Judgement.model_fields) | set(LabelSaid.model_fields) | set(AppealSaid.model_fields) | set(ReviewSaid.model_fields)
 )  # fmt: skip

@@ -30,7 +30,7 @@ class ControlSaid(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: Literal["confirm", "rules", "refuse"]
-    reason: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 
 
 def add_control(app: FastAPI, controls: Controls) -> FastAPI:

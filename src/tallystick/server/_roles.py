@@ -23,6 +23,8 @@ _TABLE: Final[tuple[tuple[str, str, frozenset[str]], ...]] = (
     ("POST", r"/v1/labels", frozenset({"operate", "review"})),
     ("POST", r"/v1/outcomes", frozenset({"operate", "review"})),
     ("POST", r"/v1/appeals", frozenset({"decide", "review"})),
+    ("GET", r"/v1/appeals", frozenset({"audit", "review"})),
+    ("POST", r"/v1/appeals/.*", frozenset({"review"})),
     ("POST", r"/v1/control", frozenset({"review"})),
     ("GET", r"/v1/payees", frozenset({"audit", "operate", "review"})),
     ("POST", r"/v1/payees/.*", frozenset({"review"})),

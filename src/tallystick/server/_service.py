@@ -11,9 +11,10 @@ from tallystick.apps.fraud.casework import Case
 from tallystick.apps.fraud.deciding import Decision
 from tallystick.apps.fraud.payments import Payment
 from tallystick.apps.fraud.serving import Standing
+from tallystick.decisions import Waiting
 from tallystick.proof import Receipt
 
-__all__ = ["FraudService", "Standing"]
+__all__ = ["Appeals", "CaseDesk", "FraudService", "Standing"]
 
 
 class Decider(Protocol):
@@ -35,9 +36,11 @@ class CaseDesk(Protocol):
 
 
 class Appeals(Protocol):
-    """Where decisions are appealed; `Oversight` is one."""
+    """Where decisions are appealed, and looked at again; `Serving` is one."""
 
     def appeal(self, decision: str, *, by: str, grounds: str = "", subject: str = "") -> str: ...
+    def review(self, decision: str, *, by: str, to: str = "", note: str = "") -> str: ...
+    def appealed(self) -> Sequence[Waiting]: ...
 
 
 class Effects(Protocol):

@@ -12,6 +12,7 @@ import httpx
 from tallystick.apps.fraud.casework import Case
 from tallystick.apps.fraud.deciding import Decision, ReasonCode
 from tallystick.apps.fraud.payments import Payment
+from tallystick.decisions import Waiting
 from tallystick.errors import ConflictError, DisclosureError, NotFoundError, TallystickError
 from tallystick.proof import Receipt
 from tallystick.server import ROLES, FraudService, Keys, ServerSettings, Standing, create_app
@@ -126,6 +127,12 @@ class StandInCases:
 
 class StandInAppeals:
     """Takes every appeal."""
+
+    def review(self, decision: str, *, by: str, to: str = "", note: str = "") -> str:
+        return STATEMENT
+
+    def appealed(self) -> list[Waiting]:
+        return [Waiting(STATEMENT, "review", 5, 1)]
 
     def appeal(self, decision: str, *, by: str, grounds: str = "", subject: str = "") -> str:
         return STATEMENT

@@ -180,6 +180,8 @@ ALLOWED = {
     ("POST", "/v1/labels"): {"operate", "review"},
     ("POST", "/v1/outcomes"): {"operate", "review"},
     ("POST", "/v1/appeals"): {"decide", "review"},
+    ("GET", "/v1/appeals"): {"audit", "review"},
+    ("POST", f"/v1/appeals/{STATEMENT}/review"): {"review"},
     ("GET", "/metrics"): {"audit", "operate"},
 }
 
@@ -198,7 +200,7 @@ def test_every_documented_route_has_its_roles_in_the_table() -> None:
     assert told == {
         DECIDE, f"{DECIDE}-batch", "/v1/payments/{payment}", "/v1/receipts/{statement}", "/v1/cases",
         "/v1/cases/{decision}", "/v1/cases/{decision}/take", "/v1/cases/{decision}/judge", "/v1/labels",
-        "/v1/outcomes", "/v1/appeals", "/metrics",
+        "/v1/outcomes", "/v1/appeals", "/v1/appeals/{decision}/review", "/metrics",
     }  # fmt: skip
     assert all("x-roles" in route for path in told for route in paths[path].values())
 

@@ -29,6 +29,7 @@ from tallystick.apps.fraud.deciding import (
     is_ours,
 )
 from tallystick.apps.fraud.features import FeatureSource, Signals
+from tallystick.decisions import Waiting
 from tallystick.errors import NotFoundError, TallystickError
 from tallystick.proof import Clock, system_clock
 
@@ -155,6 +156,14 @@ class Serving:
         payment = content.get("payment", {}) if isinstance(content, dict) else {}
         whose = subject or payment.get("customer", "")
         return self._node.oversight.appeal(decision, by=by, grounds=grounds, subject=whose)
+
+    def review(self, decision: str, *, by: str, to: str = "", note: str = "") -> str:
+        """Look at an appealed decision again; see `Oversight.review`."""
+        return self._node.oversight.review(decision, by=by, to=to, note=note)
+
+    def appealed(self) -> list[Waiting]:
+        """List decisions that were appealed and wait for two persons, the most urgent first."""
+        return [one for one in self._node.oversight.waiting() if one.asks == "review"]
 
     def standing(self) -> Standing:
         """Say how it stands."""
