@@ -150,7 +150,9 @@ def fraud(
     ),
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier pilot there.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Same seed, same payments; keys and times differ.")] = 0,
-    payments: Annotated[int, typer.Option("--payments", help="SIMULATED payments to replay, at least 30,000.")] = 200_000,
+    payments: Annotated[
+        int, typer.Option("--payments", help="SIMULATED payments to replay, at least 30,000.")
+    ] = 200_000,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="Your own payments in time order: CSV, JSON lines or Parquet."),
