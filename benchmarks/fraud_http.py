@@ -32,7 +32,7 @@ SECONDS = 60.0
 REACH_P99_MS = 25.0
 MOST_SECONDS = 12.0  # of a run that looks for the most that is answered
 TOO_MUCH = 4_000.0  # offered there, so that payments always wait
-ROUNDS = 2
+ROUNDS = 3
 MOST_WAITING = 128  # requests on their way there
 WRK_S = 5
 _DECIDED = re.compile(r'^tallystick_decisions_total\{action="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)

@@ -74,6 +74,8 @@ class Tokens:
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._tally = Tally("lookup.made", points=stated_every, period=STATED_WITHIN_US)
         self._lock = threading.Lock()
+        # A lock of its own: while counts are being written down, decisions go on finding tokens.
+        self._counting = threading.Lock()
         self._askers = ThreadPoolExecutor(len(epoch.members), thread_name_prefix="lookup")
 
     def find(self, payee: str) -> bytes | None:
@@ -108,7 +110,7 @@ class Tokens:
 
     def settle(self) -> None:
         """State all counts that wait; call it every minute and before closing."""
-        with self._lock:
+        with self._counting:
             self._state()
 
     def close(self) -> None:
@@ -144,7 +146,7 @@ class Tokens:
             at=now,
             randomness=self._randomness,
         )
-        with self._lock:
+        with self._counting:
             self._tally.add(link.party, purpose, self.epoch.number, len(points), now=now)
             if self._tally.due(now):
                 self._state()

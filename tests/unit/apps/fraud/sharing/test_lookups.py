@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,33 @@ def test_many_threads_that_ask_at_once_lose_no_count_and_make_the_same_tokens(ba
     bundles = [node.bundle(range(node.journal.size)) for node in banks.nodes]
     assert reconcile_lookups(bundles) == ()
     assert all(total.count == 40 for total in lookup_totals(bundles))
+
+
+def test_a_token_in_memory_is_found_while_counts_are_being_written_down(
+    banks: Banks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = banks.members[0].tokens
+    token = tokens.ask(["DE1"], purpose="payment")["DE1"]
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def slow(_drafts: object) -> list[object]:
+        is_writing.set()
+        may_end.wait(20)
+        return []
+
+    monkeypatch.setattr(banks.nodes[0], "record_many", slow)
+    found: list[bytes | None] = []
+    writer = threading.Thread(target=tokens.settle)
+    reader = threading.Thread(target=lambda: found.append(tokens.find("DE1")))
+    writer.start()
+    try:
+        assert is_writing.wait(20)
+        reader.start()
+        reader.join(10)
+        assert found == [token]  # before the disk was done
+    finally:
+        may_end.set()
+        writer.join(20)
 
 
 def test_a_list_can_be_posted_to_the_contract_that_holds() -> None:
