@@ -10,6 +10,7 @@ from ._judging import Outcome, outcome
 from ._policy import DecisionPolicy
 from ._recording import Audit
 from ._reference import Reference
+from ._remembered import Remembered, payment_key
 from ._replay import Replayed, replay, replay_sealed
 from ._restoring import has_terms_of, is_ours
 from ._rules import Condition, PaymentRule, RuleBook, default_rules, parse_rules
@@ -37,6 +38,7 @@ __all__ = [
     "PaymentRule",
     "ReasonCode",
     "Reference",
+    "Remembered",
     "Replayed",
     "RuleBook",
     "Snapshot",
@@ -47,6 +49,7 @@ __all__ = [
     "is_ours",
     "outcome",
     "parse_rules",
+    "payment_key",
     "payment_of",
     "replay",
     "replay_sealed",

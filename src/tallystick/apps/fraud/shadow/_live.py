@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tallystick.apps.fraud.deciding import payment_key
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.apps.fraud.payments import CURRENCIES, Payment
 from tallystick.errors import (
@@ -35,7 +36,6 @@ from tallystick.models import IntegerModel
 from tallystick.proof import Clock, Draft, Entry, system_clock
 
 from ._comparison import Comparison
-from ._known import key_of
 from ._live_keeping import Bank, LiveKeeping
 from ._live_labels import LabelAsk, Labelling
 from ._live_settings import LiveSettings, LiveStats
@@ -162,7 +162,7 @@ class LiveShadow:
         """
         self._check(payment, said)
         said = None if said is None else _as_stated(said)
-        key, future = key_of(payment.id), Future[Observed]()
+        key, future = payment_key(payment.id), Future[Observed]()
         # From here on it cannot be called back: it may be in the windows already.
         future.set_running_or_notify_cancel()
         with self._changed:
@@ -208,7 +208,7 @@ class LiveShadow:
             NotFoundError: none such is remembered.
         """
         with self._changed:
-            index = self._state.payments.find(key_of(payment_id))
+            index = self._state.payments.find(payment_key(payment_id))
         if index is None:
             raise NotFoundError("no such payment was observed here, or it is no longer remembered")
         return self._read(index)

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tallystick.apps.fraud.deciding import Snapshot, Snapshots, has_terms_of
+from tallystick.apps.fraud.deciding import Remembered, Snapshot, Snapshots, has_terms_of
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.errors import StorageError, TallystickError
 from tallystick.proof import Party, Secret
 
-from ._known import Known
 from ._restoring import State
 from ._stating import Reading, Recorder
 
@@ -64,7 +63,7 @@ class LiveKeeping:
 
         Args:
             features: windows of the terms that are wanted; a snapshot of others is passed over.
-            remember: see `Known`.
+            remember: see `Remembered`.
         """
         parse = getattr(features, "parse_state", None)
         found, _thrown = self._snapshots.newest(self._fits)
@@ -75,8 +74,8 @@ class LiveKeeping:
             if not has_terms_of(made, features):
                 return None
             size = int.from_bytes(found.remembered[:_HEAD], "big")
-            payments = Known.parse_state(found.remembered[_HEAD : _HEAD + size], remember)
-            labels = Known.parse_state(found.remembered[_HEAD + size :], remember)
+            payments = Remembered.parse_state(found.remembered[_HEAD : _HEAD + size], remember)
+            labels = Remembered.parse_state(found.remembered[_HEAD + size :], remember)
         except (TallystickError, ValueError, IndexError, KeyError):
             return None
         return State(made, payments, labels), found.position

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from tallystick.apps.fraud.deciding import payment_of
+from tallystick.apps.fraud.deciding import payment_key, payment_of
 from tallystick.apps.fraud.payments import Label, Payment
 from tallystick.errors import DisclosureError, NotFoundError, PaymentError
 from tallystick.proof import Clock, Draft, Entry
 
-from ._known import key_of
 from ._restoring import State
 from ._stating import DECISION_KIND, LABEL_KIND, Observed, Reading, sealed_of
 
@@ -69,7 +68,7 @@ class Labelling:
         for ask in asks:
             try:
                 payment, statement = self._payment(ask)
-                key = key_of(payment.id)
+                key = payment_key(payment.id)
                 if key in ready:
                     self._learn(ready)  # another word on the same payment comes after the first one
                 known = self._label_of(key)

@@ -13,13 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tallystick.apps.fraud.deciding import payment_of
+from tallystick.apps.fraud.deciding import Remembered, payment_key, payment_of
 from tallystick.apps.fraud.features import FeatureSource
 from tallystick.apps.fraud.payments import Label, Payment
 from tallystick.errors import DisposedError
 from tallystick.proof import Entry
 
-from ._known import Known, key_of
 from ._stating import DECISION_KIND, DISPOSED_KIND, LABEL_KIND, Reading, sealed_of
 
 __all__ = ["State", "restore"]
@@ -40,8 +39,8 @@ class State:
     """
 
     features: FeatureSource
-    payments: Known
-    labels: Known
+    payments: Remembered
+    labels: Remembered
     taken: int = 0
     unread: int = 0
 
@@ -68,7 +67,7 @@ def restore(
     Raises:
         DamagedError: an observation that cannot be read.
     """
-    state, start = begun or (State(features, Known(remember), Known(remember)), 0)
+    state, start = begun or (State(features, Remembered(remember), Remembered(remember)), 0)
     stop = journal.size
     bodies = [entry.statement.body for entry in journal.entries(0, stop, kinds=(DISPOSED_KIND,))]
     gone = 1 + max((body["last"] for body in bodies), default=-1)
@@ -87,7 +86,7 @@ def restore(
                 state.payments.forget(entry.statement.at + ahead_us)
                 continue
             payment = payment_of(sealed)
-            state.payments.add(key_of(payment.id), entry.index, payment.at)
+            state.payments.add(payment_key(payment.id), entry.index, payment.at)
             waiting.append(payment)
             if len(waiting) >= CHUNK:
                 _take(state, waiting)
@@ -113,7 +112,7 @@ def _label(state: State, journal: Reading, entry: Entry, scorer: str) -> None:
         return
     if decision.statement.kind != DECISION_KIND or decision.statement.body.get("model") != scorer:
         return
-    state.labels.add(key_of(sealed["payment"]), entry.index, 0)
+    state.labels.add(payment_key(sealed["payment"]), entry.index, 0)
     decided = sealed_of(journal, decision)
     if decided is not None and hasattr(state.features, "format_state"):
         state.features.learn([Label(payment_of(decided), sealed["fraud"], sealed["known_at"])])

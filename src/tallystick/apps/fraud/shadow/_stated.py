@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from tallystick.apps.fraud.deciding import payment_key
 from tallystick.errors import ConfigurationError, DisposedError, NotFoundError
 
 from ._comparison import Columns, Comparison, compare_columns
-from ._known import key_of
 from ._stating import DECISION_KIND, LABEL_KIND, Reading, observed_of, sealed_of
 
 __all__ = ["StatedScorer", "compare_stated", "find_scorer"]
@@ -101,7 +101,7 @@ def compare_stated(
             continue
         one = observed_of(sealed, entry.id)
         observed += 1
-        fraud = labels.get(key_of(one.payment.id))
+        fraud = labels.get(payment_key(one.payment.id))
         if fraud is None:
             if said.at > genuine_until:
                 continue
@@ -119,5 +119,5 @@ def _labels(journal: Reading, stop: int) -> dict[bytes, bool]:
     for entry in journal.entries(0, stop, kinds=(LABEL_KIND,)):
         sealed = sealed_of(journal, entry)
         if sealed is not None:
-            labels[key_of(sealed["payment"])] = bool(sealed["fraud"])
+            labels[payment_key(sealed["payment"])] = bool(sealed["fraud"])
     return labels

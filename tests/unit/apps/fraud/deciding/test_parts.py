@@ -129,6 +129,11 @@ def test_the_memory_reads_as_it_was_written(count: int) -> None:
     assert copy.find(payment_key("later")) is None
     with pytest.raises(ConfigurationError):
         Remembered.parse_state(kept.format_state()[:-1], 50)
+    for wrong in (b"", kept.format_state() + b"x"):
+        with pytest.raises(ConfigurationError):
+            Remembered.parse_state(wrong)
+    with pytest.raises(ConfigurationError):
+        Remembered(0)
 
 
 # -- drift ------------------------------------------------------------------------------------------------------

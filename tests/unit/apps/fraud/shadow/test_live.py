@@ -23,12 +23,10 @@ from tallystick.apps.fraud.shadow import (
     compare_stated,
     find_scorer,
 )
-from tallystick.apps.fraud.shadow._known import Known, key_of
 from tallystick.apps.fraud.shadow._stating import DECISION_KIND, DISPOSED_KIND, LABEL_KIND
 from tallystick.errors import (
     ConfigurationError,
     ConflictError,
-    DamagedError,
     DataError,
     DisclosureError,
     NotFoundError,
@@ -351,21 +349,6 @@ def test_a_snapshot_of_other_windows_is_passed_over(bank: Bank, tmp_path: Path) 
     # From here on the snapshot is of the windows that are wanted now.
     with live(bank, features=Windows(label_delay_s=86_400), **fields) as shadow:
         assert (shadow.stats().taken, shadow.stats().remembered) == (0, 1)
-
-
-def test_the_memory_is_read_again_as_it_was_written() -> None:
-    known = Known(2)
-    for n in range(7):
-        known.add(key_of(f"p{n}"), n, n)
-    again = Known.parse_state(known.format_state(), 2)
-    assert again.format_state() == known.format_state()
-    assert again.forgotten_until == known.forgotten_until == 3
-    assert [again.find(key_of(f"p{n}")) for n in range(7)] == [known.find(key_of(f"p{n}")) for n in range(7)]
-    for wrong in (b"", known.format_state()[:-1], known.format_state() + b"x"):
-        with pytest.raises(DamagedError):
-            Known.parse_state(wrong)
-    with pytest.raises(ConfigurationError):
-        Known(0)
 
 
 def test_what_was_forgotten_is_refused_instead_of_stated_twice(bank: Bank) -> None:
