@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -134,6 +134,7 @@ class ListDesk:
     ) -> None:
         self._member, self._links, self._plan, self._board = member, links, plan, board
         self._own: ListStatement | None = None
+        self._body: Mapping[str, Any] = {}  # as it was stated: a word may have come late since
         self._is_posted = False
         self._late = Counter[str]()
         self.agreements: tuple[ListAgreement, ...] = ()
@@ -159,9 +160,11 @@ class ListDesk:
             return ""
         if self._own is None or (self._own.epoch, self._own.number) != (epoch.number, number):
             self._count()
-            self._own, self._is_posted, self.agreements = self._state(number), False, ()
+            self._own, self._body = self._state(number)
+            self._is_posted, self.agreements = False, ()
         if self._board is not None and not self._is_posted:
-            self._board.post_list(epoch.number, number, self._own.root, len(self._own.entries))
+            root = bytes.fromhex(self._body["root"])
+            self._board.post_list(epoch.number, number, root, self._body["entries"])
             self._is_posted = True
         if not self.agreements or any(one.standing in ("waits", "differs") for one in self.agreements):
             self.agreements = tuple(self._compare(link, self._own) for link in self._links)
@@ -169,16 +172,17 @@ class ListDesk:
             f"{self._member.name_of(one.party)} {one.words}" for one in self.agreements if one.words
         )
 
-    def _state(self, number: int) -> ListStatement:
-        """State a list, or take the one that was stated before a restart: a number has one root."""
+    def _state(self, number: int) -> tuple[ListStatement, Mapping[str, Any]]:
+        """State a list, or take the one that was stated before a restart: a number has one root, which was stated."""
         epoch = self._member.tokens.epoch
         at = self._plan.moment(epoch.since, number)
         made = self._member.payees.statement(number, at=at)
         for entry in self._member.bank.journal.entries(kinds=(STATED,)):
             said = entry.statement.body
             if (said["epoch"], said["number"], said["as_of"]) == (epoch.number, number, at):
-                return made
-        return self._member.state_list(at=at, number=number)
+                return made, said
+        stated = self._member.state_list(at=at, number=number)
+        return stated, stated.body
 
     def _compare(self, link: ServedList, own: ListStatement) -> ListAgreement:
         posted: bytes | None = None
@@ -186,7 +190,7 @@ class ListDesk:
             posted = self._board.posted(own.epoch, own.number, link.party)
             if posted is None:
                 return ListAgreement(link.party, own.number, "waits", times=self._late[link.party])
-            if posted == own.root:
+            if posted.hex() == self._body["root"]:
                 return ListAgreement(link.party, own.number, "same")
         try:
             theirs = parse_listed(link.listed(own.epoch, at=own.as_of), own)

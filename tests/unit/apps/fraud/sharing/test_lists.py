@@ -107,6 +107,22 @@ def test_a_list_is_stated_once_also_over_a_restart_and_a_missed_one_is_left_out(
     assert [number for _, number, _ in board.roots] == [1, 5]
 
 
+def test_a_word_that_came_late_before_a_restart_changes_no_root_that_was_stated(banks: ServedBanks) -> None:
+    board = Board()
+    now = until(banks, 1)
+    for desk in desks(banks, board):
+        desk.turn(now)
+    member = banks.sharings[0].member
+    member.report(MULE, customer="c-1", at=START + HOUR // 2)
+    member.report(MULE, customer="c-2", at=START + HOUR // 2)
+    own = board.roots.pop((1, 1, member.id))  # it died between stating and posting
+    again = desks(banks, board)[0]
+    assert again.turn(now) == ""
+    assert board.roots[1, 1, member.id] == own
+    assert standings(again) == ["same", "same"]
+    assert len(banks.bodies(0, "list.stated")) == 1
+
+
 def test_a_member_that_heard_nothing_is_named_until_it_heard_and_agrees(
     banks: ServedBanks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
